@@ -1,0 +1,4 @@
+//! Lockstep keeps HubSpot and Salesforce telling the same story about every lead.
+
+pub mod record;
+pub mod sandbox;

@@ -1,0 +1,89 @@
+//! Both platforms as plain data behind one HTTP router.
+//!
+//! The sandbox stands in for HubSpot and Salesforce where neither can be reached: in tests, in the
+//! demo, in the simulation and on an admin's desk. It is a [`World`] (plain data) behind two
+//! routers, one a platform, which the simulation calls in process and which
+//! [`serve`](server::serve) puts on loopback ports for the vendors' own client libraries.
+//!
+//! Three rules keep it believable and repeatable:
+//! - It names nothing of the rooms that it tests, least of all their wire types: a shared type
+//!   would let one mistake hide in both.
+//! - A handler locks the world, reads or changes it, and answers: it never waits while it holds the
+//!   lock. Waiting (latency, a lost answer) is the business of [`fault`], outside the lock.
+//! - Everything that makes runs differ comes from the [`SandboxClock`] and the world's seeded
+//!   random numbers.
+//!
+//! What it does not model it refuses with the platform's own kind of error and counts.
+
+pub mod calls;
+pub mod clock;
+pub mod fault;
+pub mod hubspot;
+pub mod salesforce;
+pub mod server;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use clock::SandboxClock;
+
+/// Everything that both platforms hold, as plain data.
+#[derive(Debug)]
+pub struct World {
+    /// HubSpot's account.
+    pub hubspot: hubspot::world::Account,
+    /// Salesforce's org.
+    pub salesforce: salesforce::world::Org,
+    /// Faults by name, and how often each is still to strike.
+    pub faults: fault::Faults,
+    /// Every call that was answered, counted by side, method, route and status.
+    pub calls: calls::Calls,
+    /// The only source of chance.
+    pub random: fastrand::Rng,
+}
+
+/// A handle on one sandbox. Clones share the same world.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    world: Arc<Mutex<World>>,
+    clock: SandboxClock,
+}
+
+impl Sandbox {
+    /// A sandbox with an empty account on one side and an empty org on the other, holding only what
+    /// a fresh one of each holds (standard properties and fields, stages, one signed-in user).
+    ///
+    /// The same seed, the same clock and the same calls in the same order give the same answers.
+    #[must_use]
+    pub fn new(seed: u64, clock: SandboxClock) -> Self {
+        let world = World {
+            hubspot: hubspot::world::Account::fresh(clock.now()),
+            salesforce: salesforce::world::Org::fresh(clock.now()),
+            faults: fault::Faults::default(),
+            calls: calls::Calls::default(),
+            random: fastrand::Rng::with_seed(seed),
+        };
+        Self { world: Arc::new(Mutex::new(world)), clock }
+    }
+
+    /// Locks the world for a look or an edit. A handler that panicked does not take the sandbox
+    /// with it.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sandbox's clock: the platforms' stamps come from it.
+    #[must_use]
+    pub fn clock(&self) -> &SandboxClock {
+        &self.clock
+    }
+
+    /// HubSpot's REST API and OAuth as one router, faults included.
+    pub fn hubspot(&self) -> axum::Router {
+        fault::wrap(hubspot::router(self.clone()), self.clone(), fault::Side::HubSpot)
+    }
+
+    /// Salesforce's REST API and OAuth as one router, faults included.
+    pub fn salesforce(&self) -> axum::Router {
+        fault::wrap(salesforce::router(self.clone()), self.clone(), fault::Side::Salesforce)
+    }
+}

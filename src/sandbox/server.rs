@@ -1,0 +1,1 @@
+//! Both routers on loopback ports.
