@@ -1,4 +1,5 @@
 //! Lockstep keeps HubSpot and Salesforce telling the same story about every lead.
 
+pub mod platform;
 pub mod record;
 pub mod sandbox;

@@ -17,7 +17,7 @@ impl Number {
     /// A number, or nothing where `value` is not finite.
     #[must_use]
     pub fn new(value: f64) -> Option<Self> {
-        value.is_finite().then(|| Self(if value == 0.0 { 0.0 } else { value }))
+        value.is_finite().then_some(Self(if value == 0.0 { 0.0 } else { value }))
     }
 
     /// The number as a float.
