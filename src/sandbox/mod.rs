@@ -15,6 +15,7 @@
 //!
 //! What it does not model it refuses with the platform's own kind of error and counts.
 
+pub mod admin;
 pub mod calls;
 pub mod clock;
 pub mod fault;
@@ -24,7 +25,11 @@ pub mod server;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use calls::Calls;
 pub use clock::SandboxClock;
+
+/// The prefix of the admin door. Calls to it are neither counted nor struck by faults.
+pub const ADMIN: &str = "/sandbox/";
 
 /// Everything that both platforms hold, as plain data.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ pub struct World {
     /// Faults by name, and how often each is still to strike.
     pub faults: fault::Faults,
     /// Every call that was answered, counted by side, method, route and status.
-    pub calls: calls::Calls,
+    pub calls: Calls,
     /// The only source of chance.
     pub random: fastrand::Rng,
 }
@@ -59,7 +64,7 @@ impl Sandbox {
             hubspot: hubspot::world::Account::fresh(clock.now()),
             salesforce: salesforce::world::Org::fresh(clock.now()),
             faults: fault::Faults::default(),
-            calls: calls::Calls::default(),
+            calls: Calls::default(),
             random: fastrand::Rng::with_seed(seed),
         };
         Self { world: Arc::new(Mutex::new(world)), clock }
@@ -77,13 +82,20 @@ impl Sandbox {
         &self.clock
     }
 
-    /// HubSpot's REST API and OAuth as one router, faults included.
+    /// HubSpot's REST API and OAuth as one router: the log of calls outermost, then the faults, then
+    /// the API. The admin door stands beside it.
     pub fn hubspot(&self) -> axum::Router {
-        fault::wrap(hubspot::router(self.clone()), self.clone(), fault::Side::HubSpot)
+        self.wrapped(hubspot::router(self.clone()), fault::Side::HubSpot)
     }
 
-    /// Salesforce's REST API and OAuth as one router, faults included.
+    /// Salesforce's REST API and OAuth as one router, wrapped like HubSpot's.
     pub fn salesforce(&self) -> axum::Router {
-        fault::wrap(salesforce::router(self.clone()), self.clone(), fault::Side::Salesforce)
+        self.wrapped(salesforce::router(self.clone()), fault::Side::Salesforce)
+    }
+
+    fn wrapped(&self, api: axum::Router, side: fault::Side) -> axum::Router {
+        let struck = fault::wrap(api, self.clone(), side);
+        let noted = calls::wrap(struck, self.clone(), side);
+        admin::router(self.clone()).merge(noted)
     }
 }

@@ -1,5 +1,6 @@
 //! HubSpot's side of the sandbox.
 
+pub mod errors;
 pub mod world;
 
 use super::Sandbox;
