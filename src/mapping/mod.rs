@@ -1,0 +1,20 @@
+//! The admin's files: what they say, and what it means.
+//!
+//! [`model`] is a mapping as the rest of the program sees it: checked, compiled, and without a
+//! trace of the file's spelling. [`condition`] holds the admin's expressions; [`domain`] carries
+//! values from a side's spelling into the canonical domain and back.
+//!
+//! Pure: no clock, no network, no storage. What a mapping needs to know of the accounts (owners,
+//! other links) is an argument, [`Directory`].
+
+pub mod condition;
+pub mod domain;
+pub mod model;
+pub mod transform;
+
+pub use condition::{Condition, ConditionError, Facts};
+pub use domain::{BadValue, Directory, OwnerFound, OwnerMissing, Reading};
+pub use model::{
+    Assign, BackRule, BlankRule, Create, Direction, FarEdit, Field, FieldSide, Kind, Mapping,
+    MatchKey, OnDelete, Qualification, Quiet, Rule, SideSpec, Stages, Table, TableRow, Unlisted,
+};

@@ -1,0 +1,99 @@
+//! Transforms: how a value is brought to one spelling.
+//!
+//! Two kinds. A *normaliser* (trim, lower, round) is applied to both sides' values before they are
+//! compared, and leaves its own result as it is. A *pair* (scale, prefix) belongs to one side and
+//! is undone when a value is written there; reading what it wrote gives the value back.
+
+mod basic;
+
+use crate::record::Value;
+
+/// What a transform is, for help, reference and "did you mean".
+pub struct Transform {
+    /// The word for it in mapping files.
+    pub name: &'static str,
+    /// One line of help.
+    pub line: &'static str,
+    /// The reference's text, with an example.
+    pub long: &'static str,
+    /// Whether it takes no argument, a number or a text.
+    pub takes: Takes,
+    /// From a side's value to the canonical one. Errors say what was found and what would be right.
+    pub read: fn(Value, &Argument) -> Result<Value, String>,
+    /// From the canonical value to a side's; `None` for a normaliser, which needs no way back.
+    pub write: Option<fn(Value, &Argument) -> Result<Value, String>>,
+}
+
+/// What argument a transform takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// None: `"trim"`.
+    Nothing,
+    /// A number: `{ truncate = 80 }`.
+    Number,
+    /// A text: `{ prefix = "HS-" }`.
+    Text,
+}
+
+/// A transform's argument.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argument {
+    /// None.
+    Nothing,
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+/// One step of a field: a transform with its argument.
+#[derive(Clone)]
+pub struct Step {
+    /// The transform.
+    pub transform: &'static Transform,
+    /// Its argument.
+    pub argument: Argument,
+}
+
+impl Step {
+    /// Applies the step on the way in.
+    ///
+    /// # Errors
+    /// The transform's words for a value that it cannot take.
+    pub fn read(&self, value: Value) -> Result<Value, String> {
+        (self.transform.read)(value, &self.argument)
+    }
+
+    /// Undoes the step on the way out.
+    ///
+    /// # Errors
+    /// The transform's words for a value that it cannot take.
+    pub fn write(&self, value: Value) -> Result<Value, String> {
+        self.transform.write.map_or(Ok(value.clone()), |write| write(value, &self.argument))
+    }
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.argument {
+            Argument::Nothing => write!(f, "{}", self.transform.name),
+            Argument::Number(number) => write!(f, "{}({number})", self.transform.name),
+            Argument::Text(text) => write!(f, "{}({text:?})", self.transform.name),
+        }
+    }
+}
+
+impl PartialEq for Step {
+    fn eq(&self, other: &Self) -> bool {
+        self.transform.name == other.transform.name && self.argument == other.argument
+    }
+}
+
+/// Every transform, in the order of the reference.
+pub static REGISTRY: &[&Transform] = &[&basic::TRIM, &basic::LOWER, &basic::UPPER];
+
+/// The transform called `name`.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Transform> {
+    REGISTRY.iter().copied().find(|transform| transform.name == name)
+}
