@@ -2,5 +2,6 @@
 
 pub mod mapping;
 pub mod platform;
+pub mod reconcile;
 pub mod record;
 pub mod sandbox;

@@ -97,9 +97,11 @@ pub enum OnDelete {
 }
 
 /// Whether Salesforce's assignment rules run on a creation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Assign {
     /// They do not.
+    #[default]
     Off,
     /// The active rule runs.
     Active,

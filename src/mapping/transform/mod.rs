@@ -19,10 +19,13 @@ pub struct Transform {
     /// Whether it takes no argument, a number or a text.
     pub takes: Takes,
     /// From a side's value to the canonical one. Errors say what was found and what would be right.
-    pub read: fn(Value, &Argument) -> Result<Value, String>,
+    pub read: Apply,
     /// From the canonical value to a side's; `None` for a normaliser, which needs no way back.
-    pub write: Option<fn(Value, &Argument) -> Result<Value, String>>,
+    pub write: Option<Apply>,
 }
+
+/// One direction of a transform.
+pub type Apply = fn(Value, &Argument) -> Result<Value, String>;
 
 /// What argument a transform takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
