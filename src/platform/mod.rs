@@ -7,6 +7,8 @@
 //!
 //! This room knows nothing of mappings, of the journal or of the sandbox.
 
+pub mod transport;
+
 mod error;
 mod schema;
 

@@ -1,0 +1,501 @@
+//! Sends calls: waits for the lane, signs in, sends, judges, tries again.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::Instrument;
+use url::Url;
+
+use super::{Access, Http, Jitter, Lane, Reach, RetrySettings, Tokens};
+use crate::platform::{Error, ErrorKind};
+use crate::record::Side;
+
+/// Whether a call whose outcome is unclear may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It reads, or writing it twice is the same as writing it once.
+    Safe,
+    /// It creates something. It is sent again only where the first try certainly did nothing.
+    Never,
+}
+
+/// One call to a platform.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The class whose limits it obeys.
+    pub lane: Arc<Lane>,
+    /// The method.
+    pub method: Method,
+    /// The path with its parts filled in and its query, from `/` on.
+    pub path: String,
+    /// The path's template, for logs: it holds no ids and no values.
+    pub route: Cow<'static, str>,
+    /// What is sent, with its content type.
+    pub body: Option<(&'static str, Bytes)>,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether it may be sent twice.
+    pub repeat: Repeat,
+    /// Whether a successful answer is JSON. An HTML page or an empty body then counts as no answer.
+    pub json: bool,
+    /// What is being done, for a reader of errors: `reading 100 contacts`.
+    pub doing: String,
+}
+
+impl Call {
+    /// A call that reads.
+    pub fn get(
+        lane: &Arc<Lane>,
+        route: impl Into<Cow<'static, str>>,
+        path: impl Into<String>,
+        doing: impl Into<String>,
+    ) -> Self {
+        Self {
+            lane: Arc::clone(lane),
+            method: Method::GET,
+            path: path.into(),
+            route: route.into(),
+            body: None,
+            headers: Vec::new(),
+            repeat: Repeat::Safe,
+            json: true,
+            doing: doing.into(),
+        }
+    }
+
+    /// A call that sends `body` as JSON. It is not repeated unless [`Call::repeat`] says so.
+    ///
+    /// # Errors
+    /// Where `body` cannot be written as JSON.
+    pub fn send<T: Serialize>(
+        lane: &Arc<Lane>,
+        method: Method,
+        route: impl Into<Cow<'static, str>>,
+        path: impl Into<String>,
+        body: &T,
+        doing: impl Into<String>,
+    ) -> Result<Self, serde_json::Error> {
+        let body = Bytes::from(serde_json::to_vec(body)?);
+        let mut call = Self::get(lane, route, path, doing);
+        call.method = method;
+        call.body = Some(("application/json", body));
+        call.repeat = Repeat::Never;
+        Ok(call)
+    }
+
+    /// Says whether the call may be sent twice.
+    #[must_use]
+    pub fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Says that a successful answer need not be JSON (`204 No Content`, CSV).
+    #[must_use]
+    pub fn not_json(mut self) -> Self {
+        self.json = false;
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// A whole answer, good or bad.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON of a known shape.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+
+    /// A header's text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long the platform asks to wait, from `Retry-After` in seconds or as a date.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.header("retry-after")?.trim();
+        if let Ok(seconds) = text.parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let (at, now) = (http_date(text)?, self.date()?);
+        Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    }
+
+    /// The server's time, from `Date`.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        http_date(self.header(DATE.as_str())?)
+    }
+
+    /// Whether the body begins and ends as JSON does. An error page of a proxy, an empty body and
+    /// one that was cut do not.
+    #[must_use]
+    pub fn looks_like_json(&self) -> bool {
+        let body = self.body.trim_ascii();
+        matches!(
+            (body.first(), body.last()),
+            (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'"'), Some(b'"'))
+        ) && body.len() > 1
+    }
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// What an answer means for the call.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes back to the caller, good or bad.
+    Final,
+    /// The platform did nothing and says "later".
+    Later {
+        /// How long it asks to wait, if it says.
+        after: Option<Duration>,
+        /// Whether the whole lane waits, not only this call.
+        lane: bool,
+        /// What to report where it stays so.
+        error: Error,
+    },
+    /// The platform failed; what it had done by then is unknown.
+    Failed(Error),
+    /// The token was refused.
+    Unauthorized(Error),
+    /// The platform did nothing and trying again is of no use.
+    Stop(Error),
+}
+
+/// What a vendor's answers mean.
+pub trait Dialect: Send + Sync {
+    /// Whose they are.
+    fn side(&self) -> Side;
+
+    /// Looks at every answer, also at those that are tried again: limits, budgets.
+    fn observe(&self, call: &Call, answer: &Answer);
+
+    /// Says what `answer` means for `call`.
+    fn judge(&self, call: &Call, answer: &Answer) -> Verdict;
+
+    /// The platform's id of an answer, to quote to its support.
+    fn correlation(&self, answer: &Answer) -> Option<String>;
+}
+
+/// Whether a call that failed may have taken effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It did nothing.
+    None,
+    /// Nobody knows: the answer was lost.
+    Unclear,
+}
+
+/// A call came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// What happened.
+    pub error: Error,
+    /// Whether it may have taken effect.
+    pub effect: Effect,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// Sends one platform's calls.
+pub struct Client {
+    http: Arc<dyn Http>,
+    tokens: Arc<dyn Tokens>,
+    dialect: Arc<dyn Dialect>,
+    base: Url,
+    retry: RetrySettings,
+    random: Mutex<fastrand::Rng>,
+    made: AtomicU64,
+    server_time: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+/// What one call remembers over its tries.
+#[derive(Default)]
+struct Tries {
+    number: AtomicU32,
+    signed_in_again: AtomicBool,
+    /// Whether an earlier try may have taken effect, whatever the last one says.
+    unclear: AtomicBool,
+    first_failure: Mutex<Option<Instant>>,
+}
+
+type Tried = Result<Answer, backoff::Error<Failure>>;
+
+impl Client {
+    /// A client of the platform at `base`. The same seed gives the same waits.
+    #[must_use]
+    pub fn new(
+        base: Url,
+        http: Arc<dyn Http>,
+        tokens: Arc<dyn Tokens>,
+        dialect: Arc<dyn Dialect>,
+        retry: RetrySettings,
+        seed: u64,
+    ) -> Self {
+        Self {
+            http,
+            tokens,
+            dialect,
+            base,
+            retry,
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            made: AtomicU64::new(0),
+            server_time: Mutex::new(None),
+        }
+    }
+
+    /// Calls made since the start, repeats included.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// The token that calls use now.
+    ///
+    /// # Errors
+    /// As [`Tokens::token`].
+    pub async fn access(&self) -> Result<Access, Error> {
+        self.tokens.token().await
+    }
+
+    /// The server's time by the `Date` of its last answer, carried on by tokio's clock. It has
+    /// whole seconds, cut: never later than the truth by more than the way back took.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Timestamp> {
+        let (date, at) = (*lock(&self.server_time))?;
+        jiff::SignedDuration::try_from(at.elapsed())
+            .ok()
+            .and_then(|gone| date.checked_add(gone).ok())
+    }
+
+    /// Sends `call` and returns the answer that its [`Dialect`] calls final.
+    ///
+    /// # Errors
+    /// Where no such answer came within the time for retries; it says whether the call may have
+    /// taken effect.
+    pub async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+        let tries = Tries::default();
+        let policy = Jitter::new(self.retry, lock(&self.random).fork());
+        backoff::future::retry(policy, || self.attempt(call, &tries)).await
+    }
+
+    async fn attempt(&self, call: &Call, tries: &Tries) -> Tried {
+        let number = tries.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let permit = call.lane.admit(self.retry.give_up).await.map_err(|paused| {
+            let message =
+                format!("the platform asked for a pause, {} s are left", paused.left.as_secs());
+            let kind = ErrorKind::Retry { after: Some(paused.left) };
+            self.stop(tries, self.error(call, kind, message))
+        })?;
+        let access = self.tokens.token().await.map_err(|error| self.stop(tries, error))?;
+        let request = self
+            .request(call, &access)
+            .map_err(|message| self.stop(tries, self.error(call, ErrorKind::Request, message)))?;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!(
+            "call",
+            side = self.dialect.side().key(),
+            method = %call.method,
+            route = %call.route,
+            attempt = number,
+            status = tracing::field::Empty,
+            correlation = tracing::field::Empty,
+            elapsed_ms = tracing::field::Empty,
+        );
+        let started = Instant::now();
+        let answer = self.http.call(request).instrument(span.clone()).await;
+        drop(permit);
+        let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        span.record("elapsed_ms", elapsed);
+        let answer = match answer {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                Answer { status: parts.status, headers: parts.headers, body }
+            }
+            Err(error) => {
+                span.in_scope(|| tracing::debug!(%error, "no answer"));
+                let unclear = error.reach == Reach::Unclear;
+                let error = self.error(call, ErrorKind::Retry { after: None }, error.what);
+                return Err(self.again(call, tries, error, None, unclear));
+            }
+        };
+        span.record("status", answer.status.as_u16());
+        if let Some(id) = self.dialect.correlation(&answer) {
+            span.record("correlation", id.as_str());
+        }
+        span.in_scope(|| tracing::trace!(bytes = answer.body.len(), "answered"));
+        if let Some(date) = answer.date() {
+            *lock(&self.server_time) = Some((date, Instant::now()));
+        }
+        self.dialect.observe(call, &answer);
+        self.act(call, tries, &access, answer).await
+    }
+
+    /// Does what the dialect says about `answer`.
+    async fn act(&self, call: &Call, tries: &Tries, access: &Access, answer: Answer) -> Tried {
+        if answer.status.is_success() && call.json && !answer.looks_like_json() {
+            let kind = ErrorKind::Retry { after: None };
+            let error = self.error(call, kind, not_json(&answer));
+            return Err(self.again(call, tries, error, None, true));
+        }
+        match self.dialect.judge(call, &answer) {
+            Verdict::Final => Ok(answer),
+            Verdict::Later { after, lane, error } => {
+                if lane && let Some(after) = after {
+                    call.lane.pause(after);
+                }
+                Err(self.again(call, tries, error, after, false))
+            }
+            Verdict::Failed(error) => {
+                Err(self.again(call, tries, error, answer.retry_after(), true))
+            }
+            Verdict::Unauthorized(error) => {
+                if tries.signed_in_again.swap(true, Ordering::Relaxed) {
+                    return Err(self.stop(tries, error));
+                }
+                self.tokens.refused(&access.bearer).await;
+                let failure = Failure { error, effect: tries.effect() };
+                Err(backoff::Error::retry_after(failure, Duration::ZERO))
+            }
+            Verdict::Stop(error) => Err(self.stop(tries, error)),
+        }
+    }
+
+    /// Another try, where that is safe and there is time for it.
+    fn again(
+        &self,
+        call: &Call,
+        tries: &Tries,
+        error: Error,
+        after: Option<Duration>,
+        unclear: bool,
+    ) -> backoff::Error<Failure> {
+        if unclear {
+            tries.unclear.store(true, Ordering::Relaxed);
+        }
+        let failure = Failure { error, effect: tries.effect() };
+        if unclear && call.repeat == Repeat::Never {
+            return backoff::Error::permanent(failure);
+        }
+        let Some(after) = after else { return backoff::Error::transient(failure) };
+        // The package takes a wait that was asked for without consulting the policy.
+        let started = *lock(&tries.first_failure).get_or_insert_with(Instant::now);
+        if started.elapsed() + after > self.retry.give_up {
+            return backoff::Error::permanent(failure);
+        }
+        let jitter = Duration::from_millis(lock(&self.random).u64(0..250));
+        backoff::Error::retry_after(failure, after + jitter)
+    }
+
+    fn stop(&self, tries: &Tries, error: Error) -> backoff::Error<Failure> {
+        backoff::Error::permanent(Failure { error, effect: tries.effect() })
+    }
+
+    fn error(&self, call: &Call, kind: ErrorKind, message: String) -> Error {
+        Error {
+            side: self.dialect.side(),
+            kind,
+            doing: call.doing.clone(),
+            code: None,
+            message,
+            hint: None,
+            correlation: None,
+        }
+    }
+
+    fn request(&self, call: &Call, access: &Access) -> Result<http::Request<Bytes>, String> {
+        // A path that did not begin with a slash could turn the host into another one.
+        if !call.path.starts_with('/') {
+            return Err("the path does not begin with a slash".into());
+        }
+        let base = access.base.as_ref().unwrap_or(&self.base).as_str().trim_end_matches('/');
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", access.bearer.expose_secret()))
+                .map_err(|_| "the token holds characters that no token has".to_owned())?;
+        bearer.set_sensitive(true);
+        let mut request = http::Request::builder()
+            .method(call.method.clone())
+            .uri(format!("{base}{}", call.path))
+            .header(AUTHORIZATION, bearer)
+            .header(ACCEPT, if call.json { "application/json" } else { "*/*" });
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let body = match &call.body {
+            Some((kind, body)) => {
+                request = request.header(CONTENT_TYPE, *kind);
+                body.clone()
+            }
+            None => Bytes::new(),
+        };
+        request.body(body).map_err(|error| error.to_string())
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("side", &self.dialect.side()).finish_non_exhaustive()
+    }
+}
+
+impl Tries {
+    /// Whether any try so far may have taken effect.
+    fn effect(&self) -> Effect {
+        if self.unclear.load(Ordering::Relaxed) { Effect::Unclear } else { Effect::None }
+    }
+}
+
+fn not_json(answer: &Answer) -> String {
+    let found = match answer.header(CONTENT_TYPE.as_str()) {
+        _ if answer.body.is_empty() => "nothing".to_owned(),
+        Some(kind) => format!("{} bytes of {kind}", answer.body.len()),
+        None => format!("{} bytes", answer.body.len()),
+    };
+    format!("the answer (status {}) should be JSON and is {found}", answer.status.as_u16())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
