@@ -133,6 +133,10 @@ pub struct Polled {
     /// later page or in a later round: rounds overlap, because both platforms let changes appear
     /// later than they are stamped.
     pub changes: Vec<Change>,
+    /// For each of `changes`, the record as this listing shows it, with the fields that were asked
+    /// for; none where it shows none (a deletion). A listing may lag behind the record (HubSpot's
+    /// search index), so it tells an echo of what is already agreed, and is never settled from.
+    pub seen: Vec<Option<Record>>,
     /// Where the next page begins. To be remembered once `changes` are durable, not before.
     pub cursor: Cursor,
     /// Whether this round has more pages. Where not, the next round may wait.
@@ -222,10 +226,11 @@ pub trait Platform: Send + Sync {
     async fn write(&self, writes: &[Write]) -> Vec<Outcome>;
 
     /// The next page of records that were created, changed, or (where the platform lists them
-    /// together) deleted or merged. `None` starts a first round at `since`, the platform's time.
+    /// together) deleted or merged, with the fields of `ask`. No cursor starts a first round at
+    /// `since`, the platform's time.
     async fn changed(
         &self,
-        object: &str,
+        ask: &Ask,
         cursor: Option<&Cursor>,
         since: Timestamp,
     ) -> Result<Polled, Error>;
@@ -239,8 +244,9 @@ pub trait Platform: Send + Sync {
         since: Timestamp,
     ) -> Result<Polled, Error>;
 
-    /// The next page of all live records, by id. `None` starts at the first.
-    async fn list(&self, object: &str, cursor: Option<&Cursor>) -> Result<Polled, Error>;
+    /// The next page of all live records, by id, with the fields of `ask`. No cursor starts at the
+    /// first.
+    async fn list(&self, ask: &Ask, cursor: Option<&Cursor>) -> Result<Polled, Error>;
 
     /// The platform's time, by the last answer's own clock; asks where there was none yet.
     async fn server_time(&self) -> Result<Timestamp, Error>;
