@@ -1,0 +1,12 @@
+//! Receives, polls, settles, recovers, sweeps, serves.
+//!
+//! [`Engine`] holds what every task needs: the mappings in force, both platforms, the journal, the
+//! clock. Its methods are the program's work, each a plain async function that a test, the
+//! simulation or a command can call by itself; only `run` spawns tasks around them.
+//!
+//! To follow one change from end to end, start at [`settle`].
+
+pub mod clock;
+pub mod directory;
+
+pub use clock::Clock;
