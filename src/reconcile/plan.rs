@@ -115,7 +115,8 @@ impl Plan {
     }
 
     /// The base after the writes to `done` took effect: a field moves once every side that it is
-    /// written to has it.
+    /// written to has it, and one-time rules are marked once every write is done. What is not done
+    /// is decided again by the next settlement, from what the sides then hold.
     #[must_use]
     pub fn base_after(&self, base: &Base, done: &BTreeSet<Side>) -> Base {
         let mut after = base.clone();
@@ -128,15 +129,12 @@ impl Plan {
         let planned: Vec<Side> =
             self.writes.iter().filter(|(_, write)| write.is_some()).map(|(side, _)| side).collect();
         let settled = planned.iter().all(|side| done.contains(side));
-        for (rule, applied) in &self.applied {
-            match applied {
-                Some(at) if settled => {
-                    after.applied.insert(rule.clone(), *at);
-                }
-                Some(_) => {}
-                None => {
-                    after.applied.remove(rule);
-                }
+        if settled {
+            for (rule, applied) in &self.applied {
+                match applied {
+                    Some(at) => after.applied.insert(rule.clone(), *at),
+                    None => after.applied.remove(rule),
+                };
             }
         }
         after
@@ -156,6 +154,14 @@ pub enum LinkStep {
     },
     /// A link is made of one record, and of the other that is created across.
     Create,
+    /// A link is made of both records.
+    Join,
+    /// The link rests: a record left its side's scope. Nothing is written until it comes back, and
+    /// base and conflicts stay as they are.
+    OutOfScope {
+        /// The side whose record left; HubSpot where both did.
+        side: Side,
+    },
     /// A side's record is another one from now on: a Lead was converted, or records were merged.
     /// Nothing is written in this settlement; the record is read first.
     Move {
@@ -190,6 +196,8 @@ pub enum PeerFate {
     Stays,
     /// It is deleted by this plan.
     Deleted,
+    /// There is none: it was deleted too, or never made.
+    Gone,
 }
 
 /// One record's write.
@@ -271,13 +279,15 @@ pub enum Verdict {
     Parked,
 }
 
-/// A value that cannot be settled, with the side that it concerns.
+/// A value that cannot be settled or a condition that cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
-    /// The field's canonical name.
+    /// The field's canonical name; for a condition what it belongs to: `qualification hot lead`,
+    /// `back recycled`, `scope`, `create`.
     pub field: String,
-    /// The side whose value cannot be read, or that cannot be written.
-    pub side: Side,
+    /// The side whose value cannot be read, or that cannot be written; none for a condition that
+    /// concerns both.
+    pub side: Option<Side>,
     /// What is wrong and what would be right.
     pub problem: BadValue,
 }
