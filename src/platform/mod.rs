@@ -7,6 +7,7 @@
 //!
 //! This room knows nothing of mappings, of the journal or of the sandbox.
 
+pub mod auth;
 pub mod transport;
 
 mod error;
