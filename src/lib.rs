@@ -6,3 +6,4 @@ pub mod platform;
 pub mod reconcile;
 pub mod record;
 pub mod sandbox;
+pub mod settings;
