@@ -225,6 +225,16 @@ impl Field {
         })
     }
 
+    /// Whether `key` is a choice that the field can hold: one that its table lists, or any where it
+    /// has no table or lets unlisted values pass.
+    #[must_use]
+    pub fn knows_key(&self, key: &str) -> bool {
+        self.table.as_ref().is_none_or(|table| {
+            table.rows.iter().any(|row| row.key == key)
+                || Side::BOTH.iter().any(|side| *table.unlisted.get(*side) == Unlisted::Pass)
+        })
+    }
+
     fn key_of(&self, side: Side, value: &str) -> Result<Value, BadValue> {
         let Some(table) = &self.table else { return Ok(Value::text(value)) };
         if let Some(key) = table.key_of(side, value) {
@@ -326,6 +336,22 @@ impl Kind {
             Self::Choices => "a list of choices",
             Self::Owner => "an owner",
             Self::Link { .. } => "a linked record",
+        }
+    }
+
+    /// The word for the kind in mapping files.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::DateTime => "date-time",
+            Self::Bool => "yes-no",
+            Self::Choice => "choice",
+            Self::Choices => "choices",
+            Self::Owner => "owner",
+            Self::Link { .. } => "link",
         }
     }
 }

@@ -7,13 +7,26 @@
 //! Pure: no clock, no network, no storage. What a mapping needs to know of the accounts (owners,
 //! other links) is an argument, [`Directory`].
 
+mod compile;
 pub mod condition;
+pub mod diagnostic;
 pub mod domain;
+pub mod example;
+mod file;
+mod fingerprint;
+mod load;
 pub mod model;
+mod parse;
 pub mod transform;
 
+#[cfg(test)]
+mod tests;
+
 pub use condition::{Condition, ConditionError, Facts};
+pub use diagnostic::{Diagnostic, Report, Severity};
 pub use domain::{BadValue, Directory, OwnerFound, OwnerMissing, Reading};
+pub use example::{Example, ExampleRecord, Expected};
+pub use load::{Mappings, load};
 pub use model::{
     Assign, BackRule, BlankRule, Create, Direction, FarEdit, Field, FieldSide, Kind, Mapping,
     MatchKey, OnDelete, Qualification, Quiet, Rule, SideSpec, Stages, Table, TableRow, Unlisted,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::condition::Condition;
+use super::example::Example;
 use crate::mapping::transform::Step;
 use crate::record::{Number, PerSide, Side, Value};
 
@@ -28,6 +29,11 @@ pub struct Mapping {
     /// What Salesforce queues become: the HubSpot owner's address by the queue's name. A queue that
     /// is not named is left alone.
     pub queues: BTreeMap<String, String>,
+    /// What the admin says should come out for given records.
+    pub examples: Vec<Example>,
+    /// What the mapping means, as a number that is the same in every run and for every spelling
+    /// with the same meaning: comments and descriptions do not count.
+    pub fingerprint: u64,
 }
 
 impl Mapping {
@@ -47,6 +53,19 @@ impl Mapping {
             .filter_map(|field| field.sides.get(side).as_ref()?.name(object))
             .chain([spec.id_field.as_str()])
             .chain(self.matching.iter().map(|key| key.fields.get(side).as_str()))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The names of `object`'s fields on `side` of which the rules need the time of change.
+    #[must_use]
+    pub fn stamps(&self, side: Side, object: &str) -> BTreeSet<String> {
+        self.fields
+            .iter()
+            .filter(|field| {
+                field.first.iter().chain(&field.rules).any(|rule| *rule == Rule::Newest)
+            })
+            .filter_map(|field| field.sides.get(side).as_ref()?.name(object))
             .map(str::to_owned)
             .collect()
     }

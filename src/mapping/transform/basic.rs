@@ -9,6 +9,10 @@ pub static TRIM: Transform = Transform {
     line: "takes blanks away from both ends",
     long: "`\"trim\"`: `\"  Ada \"` becomes `\"Ada\"`; text of nothing but blanks becomes blank.",
     takes: Takes::Nothing,
+    example: "",
+    accepts: |_| Ok(()),
+    suits: &["text"],
+    spoken: None,
     read: |value, _: &Argument| Ok(on_text(value, |text| text.trim().to_owned())),
     write: None,
 };
@@ -19,6 +23,10 @@ pub static LOWER: Transform = Transform {
     line: "makes letters small",
     long: "`\"lower\"`: `\"Ada@Example.com\"` becomes `\"ada@example.com\"`.",
     takes: Takes::Nothing,
+    example: "",
+    accepts: |_| Ok(()),
+    suits: &["text"],
+    spoken: None,
     read: |value, _: &Argument| Ok(on_text(value, |text| text.to_lowercase())),
     write: None,
 };
@@ -29,6 +37,10 @@ pub static UPPER: Transform = Transform {
     line: "makes letters capital",
     long: "`\"upper\"`: `\"de\"` becomes `\"DE\"`.",
     takes: Takes::Nothing,
+    example: "",
+    accepts: |_| Ok(()),
+    suits: &["text"],
+    spoken: None,
     read: |value, _: &Argument| Ok(on_text(value, |text| text.to_uppercase())),
     write: None,
 };

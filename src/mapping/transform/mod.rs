@@ -5,7 +5,9 @@
 //! is undone when a value is written there; reading what it wrote gives the value back.
 
 mod basic;
+mod placeholder;
 
+use super::model::Kind;
 use crate::record::Value;
 
 /// What a transform is, for help, reference and "did you mean".
@@ -18,10 +20,35 @@ pub struct Transform {
     pub long: &'static str,
     /// Whether it takes no argument, a number or a text.
     pub takes: Takes,
+    /// An argument as the reference shows it; not used where it takes none.
+    pub example: &'static str,
+    /// Whether the argument is one that it can work with. Errors say what would be right.
+    pub accepts: fn(&Argument) -> Result<(), String>,
+    /// The types of field that it is for, by their words in mapping files.
+    pub suits: &'static [&'static str],
+    /// What the side's own value is read as, where that is not the field's type.
+    pub spoken: Option<Kind>,
     /// From a side's value to the canonical one. Errors say what was found and what would be right.
     pub read: Apply,
     /// From the canonical value to a side's; `None` for a normaliser, which needs no way back.
     pub write: Option<Apply>,
+}
+
+impl Transform {
+    /// How it is written in a mapping file: `"trim"`, `{ truncate = 80 }`.
+    #[must_use]
+    pub fn sample(&self) -> String {
+        match self.takes {
+            Takes::Nothing => format!("{:?}", self.name),
+            Takes::Number | Takes::Text => format!("{{ {} = {} }}", self.name, self.example),
+        }
+    }
+
+    /// Whether it is applied to both sides' values and leaves its own result as it is.
+    #[must_use]
+    pub const fn is_normaliser(&self) -> bool {
+        self.write.is_none()
+    }
 }
 
 /// One direction of a transform.
@@ -93,7 +120,8 @@ impl PartialEq for Step {
 }
 
 /// Every transform, in the order of the reference.
-pub static REGISTRY: &[&Transform] = &[&basic::TRIM, &basic::LOWER, &basic::UPPER];
+pub static REGISTRY: &[&Transform] =
+    &[&basic::TRIM, &basic::LOWER, &basic::UPPER, &placeholder::PLACEHOLDER];
 
 /// The transform called `name`.
 #[must_use]

@@ -1,0 +1,651 @@
+//! A mapping file as the admin writes it.
+//!
+//! The documentation of each key is the admin's reference too: it is the help of the key's
+//! mistakes and the description in the JSON Schema.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::diagnostic::Findings;
+use super::parse::{At, FromToml, Named, Texts, block, misfit, read, words};
+
+block! {
+    /// One mapping: a kind of record that both systems have, and how its fields agree.
+    MappingFile, "a mapping file" {
+        /// The mapping's name, unique among the files: `name = "people"`.
+        name: At<String>,
+        /// One line for people: `about = "Contacts, and the Leads and Contacts they are in Salesforce"`.
+        about: Option<At<String>>,
+        /// What is particular to HubSpot: a block `[hubspot]` with `object = "contacts"` and `id_field = "salesforce_id"`.
+        hubspot: At<HubSpotFile>,
+        /// What is particular to Salesforce: a block `[salesforce]` with `object = "Lead"` and `id_field = "HubSpot_Id__c"`.
+        salesforce: At<SalesforceFile>,
+        /// How records that do not know each other are recognised, in order: blocks `[[match]]` with `hubspot = "email"` and `salesforce = "Email"`.
+        r#match: Option<At<Vec<At<MatchFile>>>>,
+        /// The fields: blocks `[[field]]` with `name = "phone"` and `type = "text"`.
+        field: Option<At<Vec<At<FieldFile>>>>,
+        /// The ordered stages of one field: a block `[stages]` with `field = "stage"`.
+        stages: Option<At<StagesFile>>,
+        /// What makes a record qualified: blocks `[[qualify]]` with `name`, `when`, `set` and `reason`.
+        qualify: Option<At<Vec<At<QualifyFile>>>>,
+        /// About owners: a block `[owners.queues]`.
+        owners: Option<At<OwnersFile>>,
+        /// What should come out for a given pair of records: blocks `[[example]]` with `name`, `hubspot`, `salesforce` and `expect`.
+        example: Option<At<Vec<At<ExampleFile>>>>,
+    }
+}
+
+block! {
+    /// What is particular to HubSpot.
+    HubSpotFile, "the block [hubspot]" {
+        /// The object, by its API name: `object = "contacts"`.
+        object: At<String>,
+        /// A property with unique values that holds the Salesforce id of 18 characters: `id_field = "salesforce_id"`.
+        id_field: At<String>,
+        /// Which records take part, by HubSpot's own values; all without it: `scope = "email is not none"`.
+        scope: Option<At<String>>,
+        /// Whether records are created in HubSpot for Salesforce's records: `create = "never"` (without it), `"always"` or `{ when = "email is not none" }`.
+        create: Option<At<CreateFile>>,
+        /// What follows in Salesforce when a record is deleted in HubSpot: `on_delete = "unlink"` (without it: the link ends, the other record stays), `"follow"` (it is deleted too) or `"ignore"` (the link waits).
+        on_delete: Option<At<OnDeleteWord>>,
+    }
+}
+
+block! {
+    /// What is particular to Salesforce.
+    SalesforceFile, "the block [salesforce]" {
+        /// The object, by its API name: `object = "Lead"`.
+        object: At<String>,
+        /// The object that a record becomes when it is converted: `becomes = "Contact"`.
+        becomes: Option<At<String>>,
+        /// An external-id field with unique values that holds the HubSpot id: `id_field = "HubSpot_Id__c"`.
+        id_field: At<String>,
+        /// Which records take part, by Salesforce's own values; all without it: `scope = "email is not none"`.
+        scope: Option<At<String>>,
+        /// Whether records are created in Salesforce for HubSpot's records: `create = "never"` (without it), `"always"` or `{ when = "score >= 50" }`.
+        create: Option<At<CreateFile>>,
+        /// What follows in HubSpot when a record is deleted in Salesforce: `on_delete = "unlink"` (without it: the link ends, the other record stays), `"follow"` (it is deleted too) or `"ignore"` (the link waits).
+        on_delete: Option<At<OnDeleteWord>>,
+        /// Whether assignment rules give a created record its owner: `assign = false` (without it), `true` (the active rule) or a rule's id, `"01QD0000000EqAn"`.
+        assign: Option<At<AssignFile>>,
+        /// Whether a record is created although a duplicate rule warns: `allow_duplicates = false` (without it) or `true`.
+        allow_duplicates: Option<At<bool>>,
+    }
+}
+
+block! {
+    /// A key by which records that do not know each other are recognised.
+    MatchFile, "the block [[match]]" {
+        /// The HubSpot property: `hubspot = "email"`.
+        hubspot: At<String>,
+        /// The Salesforce field: `salesforce = "Email"`.
+        salesforce: At<String>,
+        /// How both values are brought to one spelling: `normalise = ["trim", "lower"]`.
+        normalise: Option<At<Vec<At<StepFile>>>>,
+    }
+}
+
+block! {
+    /// One field that both systems have.
+    FieldFile, "the block [[field]]" {
+        /// The name by which conditions, conflicts and history know the field: `name = "phone"`.
+        name: At<String>,
+        /// What the field holds: `type = "text"`, `"number"`, `"date"`, `"date-time"`, `"yes-no"`, `"choice"`, `"choices"`, `"owner"` or `{ link = "companies" }`.
+        r#type: At<TypeFile>,
+        /// The HubSpot property: `hubspot = "phone"`.
+        hubspot: Option<At<String>>,
+        /// The Salesforce field: `salesforce = "Phone"`, or one name for each object, `{ Lead = "Company", Contact = "Company_Name__c" }`.
+        salesforce: Option<At<NamesFile>>,
+        /// Which way the field flows: `direction = "both"` (without it), `"to-salesforce"`, `"to-hubspot"` or `"read"` (neither; it is there for conditions).
+        direction: Option<At<DirectionWord>>,
+        /// How each side's choices correspond: `values = [{ hubspot = "NEW", salesforce = "Open - Not Contacted" }]`. A list on a side means that several of its values are the same thing.
+        values: Option<At<Vec<At<ValueRowFile>>>>,
+        /// What a value does that `values` does not list: `unlisted = "reject"` (without it), `"pass"`, `{ use = "NEW" }`, or one of these for each side, `{ hubspot = "pass", salesforce = "reject" }`.
+        unlisted: Option<At<UnlistedFile>>,
+        /// How both sides' values are brought to one spelling: `transform = ["trim", { truncate = 80 }]`.
+        transform: Option<At<Vec<At<StepFile>>>>,
+        /// What turns HubSpot's value into the mapping's, and is undone on the way back: `hubspot_transform = [{ scale = 100 }]`.
+        hubspot_transform: Option<At<Vec<At<StepFile>>>>,
+        /// What turns Salesforce's value into the mapping's, and is undone on the way back: `salesforce_transform = [{ prefix = "HS-" }]`.
+        salesforce_transform: Option<At<Vec<At<StepFile>>>>,
+        /// What a blank value does across: `blank = "ignore"` (without it), `"clear"`, or one for each direction, `{ to_hubspot = "clear", to_salesforce = "ignore" }`.
+        blank: Option<At<BlankFile>>,
+        /// What decides when both sides have a value and nothing is remembered yet: `first = "hubspot"`, or several rules in order, `["furthest", "newest"]`. Without it, the rules of `conflict`.
+        first: Option<At<RulesFile>>,
+        /// What decides when both sides changed, in order: `conflict = ["newest", "ask"]` (without it).
+        conflict: Option<At<RulesFile>>,
+        /// How close two times of change may be for `newest` to have no opinion: `tolerance = "5s"` (without it).
+        tolerance: Option<At<String>>,
+        /// Which small moves of a number are not worth a write: `quiet = { band = 5, thresholds = [50, 80] }`.
+        quiet: Option<At<QuietFile>>,
+        /// What an edit on the far side of a one-way field does: `far_edit = "restore"` (without it) or `"leave"`.
+        far_edit: Option<At<FarEditWord>>,
+    }
+}
+
+block! {
+    /// One row of a table of values.
+    ValueRowFile, "a row of values" {
+        /// The name by which conditions and history know the value; without it, HubSpot's value: `name = "working"`.
+        name: Option<At<String>>,
+        /// HubSpot's value, or several that mean the same; the first is written: `hubspot = ["CONNECTED", "ATTEMPTED_TO_CONTACT"]`.
+        hubspot: Option<At<Texts>>,
+        /// Salesforce's value, or several that mean the same; the first is written: `salesforce = "Working - Contacted"`.
+        salesforce: Option<At<Texts>>,
+    }
+}
+
+block! {
+    /// Which small moves of a number are not worth a write.
+    QuietFile, "the block quiet" {
+        /// A move of less than this waits for the next write: `band = 5`.
+        band: At<f64>,
+        /// Crossing one of these is always written: `thresholds = [50, 80]`.
+        thresholds: Option<At<Vec<At<f64>>>>,
+    }
+}
+
+block! {
+    /// The ordered stages of one field.
+    StagesFile, "the block [stages]" {
+        /// The name of the field that holds the stage: `field = "stage"`.
+        field: At<String>,
+        /// The stages, earliest first: `order = ["lead", "marketingqualifiedlead", "customer"]`. Without it, the order of the field's `values`.
+        order: Option<At<Vec<At<String>>>>,
+        /// How a stage may go back, in order: blocks `[[stages.back]]` with `name`, `when` and `reason`.
+        back: Option<At<Vec<At<BackFile>>>>,
+    }
+}
+
+block! {
+    /// A way for a stage to go back.
+    BackFile, "the block [[stages.back]]" {
+        /// The rule's name, for history: `name = "recycled"`.
+        name: At<String>,
+        /// The stages that it leaves; any later stage without it: `from = ["marketingqualifiedlead", "salesqualifiedlead"]`.
+        from: Option<At<Texts>>,
+        /// Where it goes: `to = "lead"`. Without it, where a person moved the stage to.
+        to: Option<At<String>>,
+        /// When it applies: `when = "lead_status == 'BAD_TIMING'"`.
+        when: At<String>,
+        /// Why, for history: `reason = "sales asked to try again later"`.
+        reason: At<String>,
+    }
+}
+
+block! {
+    /// What makes a record qualified.
+    QualifyFile, "the block [[qualify]]" {
+        /// The rule's name, for history: `name = "score"`.
+        name: At<String>,
+        /// When it applies: `when = "score >= 50 and stage in ['subscriber', 'lead']"`.
+        when: At<String>,
+        /// The fields that it sets: `set = { stage = "marketingqualifiedlead" }`.
+        set: At<Named<Scalar>>,
+        /// Why, for history and for the salesperson: `reason = "the score reached 50"`.
+        reason: At<String>,
+        /// It applies once; and once more each time after this held: `again = "stage == 'lead'"`.
+        again: Option<At<String>>,
+    }
+}
+
+block! {
+    /// About owners.
+    OwnersFile, "the block [owners]" {
+        /// Whose a queue's records are in HubSpot, by the owner's e-mail address: `queues = { "Inbound" = "ann@example.com" }`. The records of other queues keep their HubSpot owner.
+        queues: Option<At<Named<String>>>,
+    }
+}
+
+block! {
+    /// What should come out for a given pair of records.
+    ExampleFile, "the block [[example]]" {
+        /// What the example shows: `name = "a second lead status does not flatten the first"`.
+        name: At<String>,
+        /// What both sides last agreed on, by the mapping's names and in its spelling: `base = { stage = "lead" }`. Without it, the records meet for the first time.
+        base: Option<At<Named<Scalar>>>,
+        /// The HubSpot record in HubSpot's spelling, but that an owner is an e-mail address: `hubspot = { email = "ada@example.com", lifecyclestage = "lead" }`. Without it, there is none.
+        hubspot: Option<At<Named<Scalar>>>,
+        /// The Salesforce record in Salesforce's spelling, but that an owner is an e-mail address or `queue:` and a queue's name: `salesforce = { Email = "ada@example.com" }`. Without it, there is none.
+        salesforce: Option<At<Named<Scalar>>>,
+        /// The Salesforce record's object, where it has been converted: `salesforce_object = "Contact"`.
+        salesforce_object: Option<At<String>>,
+        /// When fields were changed, by the platforms' names: `changed = { hubspot = { phone = "2026-11-20T09:00:00Z" } }`.
+        changed: Option<At<ChangedFile>>,
+        /// The rules of `[[qualify]]` and `[[stages.back]]` that have applied before: `applied = ["score"]`.
+        applied: Option<At<Vec<At<String>>>>,
+        /// The time: `now = "2026-11-22T09:00:00Z"` (without it).
+        now: Option<At<Scalar>>,
+        /// What should come out: `expect = { salesforce = { Status = "Working - Contacted" } }`. A side without values is not written.
+        expect: At<ExpectFile>,
+    }
+}
+
+block! {
+    /// When an example's fields were changed.
+    ChangedFile, "the block changed" {
+        /// In HubSpot: `hubspot = { phone = "2026-11-20T09:00:00Z" }`.
+        hubspot: Option<At<Named<Scalar>>>,
+        /// In Salesforce: `salesforce = { Phone = "2026-11-20T09:05:00Z" }`.
+        salesforce: Option<At<Named<Scalar>>>,
+    }
+}
+
+block! {
+    /// What should come out of an example.
+    ExpectFile, "the block expect" {
+        /// Exactly what is written to HubSpot, in its spelling, but for the id field: `hubspot = { hs_lead_status = "CONNECTED" }`.
+        hubspot: Option<At<Named<Scalar>>>,
+        /// Exactly what is written to Salesforce, in its spelling, but for the id field: `salesforce = { Status = "Working - Contacted" }`.
+        salesforce: Option<At<Named<Scalar>>>,
+        /// Which rule decides, for the fields of interest: `rules = { phone = "newest" }`.
+        rules: Option<At<Named<String>>>,
+        /// The fields that are parked for a person: `conflicts = ["phone"]`.
+        conflicts: Option<At<Vec<At<String>>>>,
+        /// The fields whose values cannot be settled: `rejects = ["lead_status"]`.
+        rejects: Option<At<Vec<At<String>>>>,
+    }
+}
+
+words! {
+    /// What follows a deletion.
+    OnDeleteWord, "what follows a deletion" {
+        /// The link ends, the other record stays.
+        Unlink = "unlink",
+        /// The other record is deleted too.
+        Follow = "follow",
+        /// The link waits for the record to be restored.
+        Ignore = "ignore",
+    }
+}
+
+words! {
+    /// Which way a field flows.
+    DirectionWord, "a direction" {
+        /// Both ways.
+        Both = "both",
+        /// To Salesforce only.
+        ToSalesforce = "to-salesforce",
+        /// To HubSpot only.
+        ToHubSpot = "to-hubspot",
+        /// Neither way: it is there for conditions.
+        Read = "read",
+    }
+}
+
+words! {
+    /// What a far edit does.
+    FarEditWord, "what a far edit does" {
+        /// The near side's value is written again.
+        Restore = "restore",
+        /// It stays until the near side changes.
+        Leave = "leave",
+    }
+}
+
+words! {
+    /// What a blank does across.
+    BlankWord, "what a blank does" {
+        /// Nothing.
+        Ignore = "ignore",
+        /// It clears the value across.
+        Clear = "clear",
+    }
+}
+
+words! {
+    /// A rule that decides between two values.
+    RuleWord, "a rule" {
+        /// HubSpot's value.
+        HubSpot = "hubspot",
+        /// Salesforce's value.
+        Salesforce = "salesforce",
+        /// The value that was set later.
+        Newest = "newest",
+        /// The later stage.
+        Furthest = "furthest",
+        /// The greater value.
+        Highest = "highest",
+        /// The smaller value.
+        Lowest = "lowest",
+        /// A person decides.
+        Ask = "ask",
+    }
+}
+
+words! {
+    /// What a field holds.
+    TypeWord, "a type" {
+        /// Text.
+        Text = "text",
+        /// A number.
+        Number = "number",
+        /// A day.
+        Date = "date",
+        /// A moment.
+        DateTime = "date-time",
+        /// Yes or no.
+        YesNo = "yes-no",
+        /// One of a list.
+        Choice = "choice",
+        /// Several of a list.
+        Choices = "choices",
+        /// The person who owns the record.
+        Owner = "owner",
+    }
+}
+
+words! {
+    /// Whether records are created.
+    CreateWord, "whether records are created" {
+        /// Never.
+        Never = "never",
+        /// For every record of the other side that takes part.
+        Always = "always",
+    }
+}
+
+words! {
+    /// What an unlisted value does.
+    UnlistedWord, "what an unlisted value does" {
+        /// The field is not settled, and a reject names the value.
+        Reject = "reject",
+        /// The value passes as it is.
+        Pass = "pass",
+    }
+}
+
+block! {
+    /// Records are created when this holds.
+    CreateWhen, "{ when = … }" {
+        /// The condition, over the values that the new record would get: `when = "score >= 50"`.
+        when: At<String>,
+    }
+}
+
+block! {
+    /// The field holds a record of another mapping.
+    LinkType, "{ link = … }" {
+        /// The other mapping's name: `link = "companies"`.
+        link: At<String>,
+    }
+}
+
+block! {
+    /// A listed value stands for an unlisted one.
+    UnlistedUse, "{ use = … }" {
+        /// The listed value, by its name: `use = "NEW"`.
+        r#use: At<String>,
+    }
+}
+
+block! {
+    /// What an unlisted value does, by the side that it comes from.
+    UnlistedSides, "what an unlisted value does" {
+        /// A value of HubSpot: `hubspot = "pass"`.
+        hubspot: Option<At<UnlistedOne>>,
+        /// A value of Salesforce: `salesforce = { use = "NEW" }`.
+        salesforce: Option<At<UnlistedOne>>,
+    }
+}
+
+block! {
+    /// What a blank does, by the side that it would be written to.
+    BlankSides, "what a blank does" {
+        /// In HubSpot: `to_hubspot = "clear"`.
+        to_hubspot: Option<At<BlankWord>>,
+        /// In Salesforce: `to_salesforce = "ignore"`.
+        to_salesforce: Option<At<BlankWord>>,
+    }
+}
+
+/// Reads a word or else a block.
+macro_rules! word_or_block {
+    ($(#[$meta:meta])* $name:ident, $noun:literal, $word:ty, $block:ty) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, JsonSchema)]
+        #[schemars(untagged)]
+        pub enum $name {
+            /// A word.
+            Word($word),
+            /// A block.
+            Block($block),
+        }
+
+        impl FromToml for $name {
+            const NOUN: &'static str = $noun;
+            fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+                match found.get_ref() {
+                    DeValue::String(_) => <$word>::from_toml(found, findings).map(Self::Word),
+                    DeValue::Table(_) => <$block>::from_toml(found, findings).map(Self::Block),
+                    _ => {
+                        misfit(Self::NOUN, found, findings);
+                        None
+                    }
+                }
+            }
+        }
+    };
+}
+
+word_or_block! {
+    /// Whether records are created.
+    CreateFile, "a word or { when = … }", CreateWord, CreateWhen
+}
+word_or_block! {
+    /// What a field holds.
+    TypeFile, "a type in quotes or { link = … }", TypeWord, LinkType
+}
+word_or_block! {
+    /// What an unlisted value does, on one side.
+    UnlistedOne, "a word or { use = … }", UnlistedWord, UnlistedUse
+}
+word_or_block! {
+    /// What a blank does.
+    BlankFile, "a word or a block with to_hubspot and to_salesforce", BlankWord, BlankSides
+}
+word_or_block! {
+    /// One name, or one for each object.
+    NamesFile, "a field's name, or a name for each object", String, Named<String>
+}
+
+/// What an unlisted value does, on both sides or on each.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum UnlistedFile {
+    /// On both sides.
+    Both(UnlistedOne),
+    /// On each.
+    Each(UnlistedSides),
+}
+
+impl FromToml for UnlistedFile {
+    const NOUN: &'static str = "a word, { use = … }, or one of these for each side";
+    fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+        let has_use = found.get_ref().as_table().is_none_or(|table| table.contains_key("use"));
+        if has_use {
+            UnlistedOne::from_toml(found, findings).map(Self::Both)
+        } else {
+            UnlistedSides::from_toml(found, findings).map(Self::Each)
+        }
+    }
+}
+
+/// Whether assignment rules run: yes, no, or a rule's id.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum AssignFile {
+    /// Whether the active rule runs.
+    Active(bool),
+    /// The rule with this id.
+    Rule(String),
+}
+
+impl FromToml for AssignFile {
+    const NOUN: &'static str = "true, false or a rule's id in quotes";
+    fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+        match found.get_ref() {
+            DeValue::Boolean(yes) => Some(Self::Active(*yes)),
+            DeValue::String(id) => Some(Self::Rule(id.clone().into_owned())),
+            _ => {
+                misfit(Self::NOUN, found, findings);
+                None
+            }
+        }
+    }
+}
+
+/// One rule, or several in order.
+#[derive(Debug, Clone)]
+pub struct RulesFile(pub Vec<At<RuleWord>>);
+
+impl FromToml for RulesFile {
+    const NOUN: &'static str = "a rule, or a list of rules";
+    fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+        match found.get_ref() {
+            DeValue::String(_) => read(found, findings).map(|rule| Self(vec![rule])),
+            DeValue::Array(_) => Vec::from_toml(found, findings).map(Self),
+            _ => {
+                misfit(Self::NOUN, found, findings);
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for RulesFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Rules".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rule = generator.subschema_for::<RuleWord>();
+        schemars::json_schema!({
+            "description": "One rule, or several in order: the first with an opinion decides.",
+            "anyOf": [rule, { "type": "array", "items": rule }]
+        })
+    }
+}
+
+/// A value as TOML can hold one.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Scalar {
+    /// Text. Empty text is a blank.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// Several choices.
+    List(Vec<At<String>>),
+}
+
+impl FromToml for Scalar {
+    const NOUN: &'static str = "a text, a number, true, false, a date or a list of texts";
+    fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+        match found.get_ref() {
+            DeValue::String(text) => Some(Self::Text(text.clone().into_owned())),
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                f64::from_toml(found, findings).map(Self::Number)
+            }
+            DeValue::Boolean(yes) => Some(Self::Bool(*yes)),
+            DeValue::Datetime(moment) => Some(Self::Text(moment.to_string())),
+            DeValue::Array(_) => Vec::from_toml(found, findings).map(Self::List),
+            DeValue::Table(_) => {
+                misfit(Self::NOUN, found, findings);
+                None
+            }
+        }
+    }
+}
+
+/// A transform, alone or with its argument: `"trim"`, `{ truncate = 80 }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepFile {
+    /// The transform.
+    pub name: At<String>,
+    /// Its argument.
+    pub argument: Option<At<Scalar>>,
+}
+
+impl FromToml for StepFile {
+    const NOUN: &'static str = "a transform: \"trim\" or { truncate = 80 }";
+    fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+        if let DeValue::String(name) = found.get_ref() {
+            let name = At { value: name.clone().into_owned(), span: found.span() };
+            return Some(Self { name, argument: None });
+        }
+        match Named::<Scalar>::from_toml(found, findings)?.0.as_slice() {
+            [(name, argument)] => {
+                Some(Self { name: name.clone(), argument: Some(argument.clone()) })
+            }
+            other => {
+                findings
+                    .error(
+                        "type",
+                        &found.span(),
+                        format!("a transform is one name, not {}", other.len()),
+                    )
+                    .help("write one block for each: [{ truncate = 80 }, { default = \"-\" }]");
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for StepFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Transform".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        use super::transform::{REGISTRY, Takes};
+        let one = |transform: &&super::transform::Transform| {
+            let plain =
+                serde_json::json!({ "const": transform.name, "description": transform.line });
+            let with = |kind: &str| {
+                serde_json::json!({
+                    "type": "object",
+                    "description": transform.line,
+                    "properties": { transform.name: { "type": kind } },
+                    "required": [transform.name],
+                    "additionalProperties": false
+                })
+            };
+            match transform.takes {
+                Takes::Nothing => plain,
+                Takes::Number => with("number"),
+                Takes::Text => with("string"),
+            }
+        };
+        let each: Vec<_> = REGISTRY.iter().map(one).collect();
+        schemars::json_schema!({ "oneOf": each })
+    }
+}
+
+/// The items of an optional list.
+pub fn items<T>(list: &Option<At<Vec<T>>>) -> &[T] {
+    list.as_ref().map_or(&[], |list| &list.value)
+}
+
+/// Reports a name that is none of the known ones.
+pub fn unknown_name<'a>(
+    code: &'static str,
+    found: &At<String>,
+    what: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+    findings: &mut Findings,
+) {
+    let list: Vec<&str> = known.clone().into_iter().collect();
+    let finding = findings
+        .error(code, &found.span, format!("there is no {what} `{}`", found.value))
+        .label("not known");
+    if list.is_empty() {
+        finding.help(format!("the file has no {what} yet"));
+    } else {
+        finding.help(format!("there is {}", list.join(", ")));
+    }
+    finding.suggest(&found.value, known);
+}
