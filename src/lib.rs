@@ -1,5 +1,6 @@
 //! Lockstep keeps HubSpot and Salesforce telling the same story about every lead.
 
+pub mod cli;
 pub mod daemon;
 pub mod mapping;
 pub mod platform;

@@ -1,3 +1,7 @@
 //! Parses the command line, runs it, and turns its end into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lockstep::cli::main(std::env::args_os())
+}

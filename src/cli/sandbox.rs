@@ -1,0 +1,172 @@
+//! `lockstep sandbox`
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::{ArgMatches, Args};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::Output;
+use super::{Command, Context, Exit, Failure, arguments};
+use crate::daemon::Clock;
+use crate::sandbox::calls::Purpose;
+use crate::sandbox::fault::{FAULTS, FaultOrder, Side};
+use crate::sandbox::server::{ServeOptions, serve};
+use crate::sandbox::{Sandbox, SandboxClock};
+
+pub(super) const COMMAND: Command = Command {
+    name: "sandbox",
+    about: "Serve a HubSpot and a Salesforce on this machine to rehearse with",
+    long: "\
+Both platforms' REST APIs and sign-in, in memory, on loopback ports. Lockstep and the vendors' own
+client libraries work against them; what they do not model they refuse and count. Nothing of it
+leaves this machine, and nothing stays when it ends.
+
+Faults can be armed at the start and while it runs (POST /sandbox/faults {\"fault\": \"slow=5%\"}).
+The same door changes records as a user would: see GET /sandbox/ on either port.
+
+Examples:
+  lockstep sandbox
+  lockstep sandbox --hubspot-port 4001 --salesforce-port 4002 --seed 7
+  lockstep sandbox --fault too-many-requests=5% --fault salesforce:locked=3
+  lockstep sandbox --list-faults",
+    hidden: false,
+    augment: Arguments::augment_args,
+    run,
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// HubSpot's port; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    hubspot_port: u16,
+    /// Salesforce's port; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    salesforce_port: u16,
+    /// A fault to arm: NAME, NAME=3 (the next calls), NAME=5% (each call), hubspot:NAME=5%
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<FaultOrder>,
+    /// The seed of everything that is left to chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stop after this time, such as 30s; else at Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = super::parse::time)]
+    r#for: Option<Duration>,
+    /// List the faults and end
+    #[arg(long)]
+    list_faults: bool,
+}
+
+fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
+    let arguments: Arguments = arguments(matches)?;
+    context.log_little();
+    if arguments.list_faults {
+        list_faults(&context.out);
+        return Ok(Exit::Done);
+    }
+    context.block_on(until_stopped(&context.out, arguments))
+}
+
+fn list_faults(out: &Output) {
+    if out.json() {
+        let faults: Vec<_> = FAULTS
+            .iter()
+            .map(|spec| {
+                let sides: Vec<&str> = spec.sides.iter().map(|side| side.word()).collect();
+                serde_json::json!({ "name": spec.name, "about": spec.line, "sides": sides })
+            })
+            .collect();
+        return out.value(&faults);
+    }
+    let mut table = out.table(["fault", "sides", "what happens"]);
+    for spec in FAULTS {
+        let sides = match spec.sides {
+            [one] => one.word(),
+            _ => "both",
+        };
+        table.add_row([spec.name, sides, spec.line]);
+    }
+    out.print_table(&table);
+}
+
+async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failure> {
+    let sandbox = Sandbox::new(arguments.seed, SandboxClock::starting_at(Clock::system().now()));
+    for order in &arguments.fault {
+        let armed = sandbox.world().faults.arm_order(order);
+        armed.map_err(|error| Failure::from_error(Exit::Usage, &error))?;
+    }
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let options = ServeOptions {
+        hubspot: local(arguments.hubspot_port),
+        salesforce: local(arguments.salesforce_port),
+    };
+    // Before the addresses are told: whoever reads them may ask for a stop at once.
+    let no_signal = |error| {
+        Failure::of(Exit::Internal, "cannot listen for signals", &error as &dyn std::error::Error)
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
+    let serving = serve(sandbox.clone(), options).await?;
+    greet(out, &serving.hubspot_url(), &serving.salesforce_url());
+    let time_is_up = async {
+        match arguments.r#for {
+            Some(length) => tokio::time::sleep(length).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = time_is_up => {}
+    }
+    serving.shutdown().await;
+    count(out, &sandbox);
+    Ok(Exit::Done)
+}
+
+fn greet(out: &Output, hubspot: &str, salesforce: &str) {
+    if out.json() {
+        return out.value(&serde_json::json!({
+            "hubspot": { "url": hubspot },
+            "salesforce": { "url": salesforce },
+        }));
+    }
+    out.line(format!("HubSpot     {hubspot}"));
+    out.line(format!("Salesforce  {salesforce}"));
+    out.line("");
+    out.line("Ctrl-C stops it.");
+}
+
+fn count(out: &Output, sandbox: &Sandbox) {
+    let world = sandbox.world();
+    if out.json() {
+        let calls = |side| {
+            let of = |purpose| world.calls.of(side, purpose);
+            serde_json::json!({
+                "total": world.calls.total(side),
+                "reads": of(Purpose::Read),
+                "writes": of(Purpose::Write),
+                "tokens": of(Purpose::Token),
+            })
+        };
+        return out.value(&serde_json::json!({
+            "hubspot": calls(Side::HubSpot), "salesforce": calls(Side::Salesforce),
+        }));
+    }
+    let mut table = out.table(["", "calls", "reads", "writes", "sign-ins"]);
+    for (side, name) in [(Side::HubSpot, "HubSpot"), (Side::Salesforce, "Salesforce")] {
+        let of = |purpose| world.calls.of(side, purpose).to_string();
+        table.add_row([
+            name.to_owned(),
+            world.calls.total(side).to_string(),
+            of(Purpose::Read),
+            of(Purpose::Write),
+            of(Purpose::Token),
+        ]);
+    }
+    out.print_table(&table);
+    for ((side, asked), count) in world.calls.unmodelled() {
+        out.line(format!("not modelled: {side} {asked} ({count} times)"));
+    }
+}
