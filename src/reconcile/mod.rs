@@ -3,10 +3,28 @@
 //! Everything here is a function of its arguments: the mapping, what both sides last agreed on,
 //! both records, the directory and the time. The result is a [`Plan`], a value that prints,
 //! serialises and compares; carrying it out is the daemon's affair.
+//!
+//! The order of a decision: `field` (three-way, one field at a time; `conflict` where both sides
+//! changed), `stages` (ways back), `qualify`, then `settle` decides on creation and `writes` puts
+//! the plan together.
 
+pub mod conflict;
+mod facts;
+mod field;
 pub mod plan;
+mod qualify;
+mod settle;
+mod stages;
+mod writes;
 
 pub use plan::{
     Base, Decision, LinkStep, OpenConflict, PeerFate, Plan, PlannedWrite, Presence, Reject,
     Resolution, Situation, Verdict, WriteAction,
 };
+pub use qualify::again_mark;
+pub use settle::settle;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

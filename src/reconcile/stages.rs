@@ -1,0 +1,134 @@
+//! Stages: forward by the furthest, back only by a rule that the admin wrote.
+//!
+//! On the ordered stages with a blank below them all, [`furthest`] is a join: commutative,
+//! associative and idempotent. Whatever order changes arrive in, and however often, both sides come
+//! to the same stage.
+//!
+//! A way back with a `to` applies once, and not again until its condition ceased to hold. A way
+//! back without one allows an edit that a person made: each such edit is its own occasion, so
+//! nothing is marked.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::facts::Scenery;
+use super::field::{Course, Outcome, Seen};
+use super::plan::Reject;
+use crate::mapping::{BackRule, Direction, Field, Mapping, Stages};
+use crate::record::{PerSide, Side, Value};
+
+/// The stages, where `field` holds them and every value is blank or in their order. A value outside
+/// the order can be neither further nor back; it is decided like any other field's.
+pub(super) fn of<'m>(
+    mapping: &'m Mapping,
+    field: &Field,
+    base: Option<&Value>,
+    values: PerSide<&Value>,
+) -> Option<&'m Stages> {
+    let stages = mapping.stages.as_ref().filter(|stages| stages.field == field.name)?;
+    let known = |value: &Value| value.is_blank() || stages.place(value).is_some();
+    (known(values.hubspot) && known(values.salesforce) && base.is_none_or(known)).then_some(stages)
+}
+
+/// The later of two stages. A blank is earlier than every stage.
+pub(super) fn furthest<'v>(stages: &Stages, one: &'v Value, other: &'v Value) -> &'v Value {
+    if stages.place(other) > stages.place(one) { other } else { one }
+}
+
+/// Lets the first way back apply whose condition holds, and takes out the marks of those whose
+/// condition ceased to hold.
+pub(super) fn ways_back(
+    scenery: &Scenery<'_>,
+    courses: &mut [Course<'_>],
+    applied: &mut BTreeMap<String, Option<Timestamp>>,
+    rejects: &mut Vec<Reject>,
+) {
+    let situation = scenery.scene().situation;
+    let Some(stages) = &situation.mapping.stages else { return };
+    if stages.back.is_empty() {
+        return;
+    }
+    let Some(index) = courses.iter().position(|course| course.field.name == stages.field) else {
+        return;
+    };
+    let mut chosen: Option<(&BackRule, Value)> = None;
+    for rule in &stages.back {
+        let marked = situation.base.applied.contains_key(&rule.name);
+        let target =
+            if chosen.is_some() || marked { None } else { aim(stages, rule, &courses[index]) };
+        if !marked && target.is_none() {
+            continue;
+        }
+        match scenery.facts(courses, |facts| rule.when.holds(facts)) {
+            Ok(true) => {
+                if let Some(target) = target {
+                    chosen = Some((rule, target));
+                }
+            }
+            Ok(false) => {
+                if marked {
+                    applied.insert(rule.name.clone(), None);
+                }
+            }
+            Err(error) => {
+                let name = format!("back {}", rule.name);
+                rejects.push(super::facts::failed(name, None, &error));
+                // Without an answer an edit is neither undone nor allowed.
+                let course = &mut courses[index];
+                if !marked && matches!(course.outcome, Outcome::Settle(_)) {
+                    course.outcome = Outcome::Unsettled;
+                }
+                return;
+            }
+        }
+    }
+    let Some((rule, target)) = chosen else { return };
+    if rule.to.is_some() {
+        applied.insert(rule.name.clone(), Some(situation.now));
+    }
+    let name = Cow::Owned(format!("back {}", rule.name));
+    courses[index].set(target, name, rule.reason.clone());
+    scenery.moved(&courses[index]);
+}
+
+/// Where `rule` would take the stage, if the stage is one that it leaves.
+fn aim(stages: &Stages, rule: &BackRule, course: &Course<'_>) -> Option<Value> {
+    let unreadable = |seen: &Seen| matches!(seen, Seen::Bad(_));
+    let only_read = course.field.direction == Direction::Read;
+    if only_read || course.seen.iter().any(|(_, seen)| unreadable(seen)) {
+        return None;
+    }
+    let values = || Side::BOTH.into_iter().filter_map(|side| course.seen.get(side).value());
+    if values().chain(course.base).any(|value| !value.is_blank() && stages.place(value).is_none()) {
+        return None;
+    }
+    let (leaves, target) = match &rule.to {
+        Some(to) => {
+            let blank = &Value::Blank;
+            let leaves = values()
+                .chain(course.base)
+                .fold(blank, |best, value| furthest(stages, best, value));
+            (leaves, Value::text(to.as_str()))
+        }
+        None => {
+            let base = course.base?;
+            // Where one side went back and the other on, the furthest decides.
+            if values().any(|value| stages.place(value) > stages.place(base)) {
+                return None;
+            }
+            let blank = &Value::Blank;
+            let target = values()
+                .filter(|value| *value != base)
+                .fold(blank, |best, value| furthest(stages, best, value));
+            if target.is_blank() {
+                return None;
+            }
+            (base, target.clone())
+        }
+    };
+    let backward = stages.place(leaves) > stages.place(&target);
+    let named = leaves.as_text().is_some_and(|stage| rule.from.contains(stage));
+    (backward && (rule.from.is_empty() || named)).then_some(target)
+}
