@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::Exit;
+use crate::daemon::Unreadable;
 use crate::sandbox::server::ServeError;
 use crate::settings::{SecretError, SettingsError};
 
@@ -74,6 +75,12 @@ impl From<SecretError> for Failure {
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Self {
         Self::from_error(Exit::Usage, &error)
     }
 }

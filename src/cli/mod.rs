@@ -12,6 +12,7 @@ mod logs;
 mod output;
 mod parse;
 
+mod check;
 mod completions;
 mod man;
 mod sandbox;
@@ -46,7 +47,7 @@ pub struct Command {
 
 /// All subcommands, in the order of the list.
 pub const COMMANDS: &[Command] =
-    &[settings::COMMAND, sandbox::COMMAND, completions::COMMAND, man::COMMAND];
+    &[check::COMMAND, settings::COMMAND, sandbox::COMMAND, completions::COMMAND, man::COMMAND];
 
 /// What every subcommand takes.
 #[derive(Debug, Clone, Args)]
@@ -127,7 +128,8 @@ pub fn command() -> clap::Command {
         .usage(AnsiColor::Green.on_default().bold())
         .literal(AnsiColor::Cyan.on_default())
         .placeholder(AnsiColor::Cyan.on_default());
-    let root = clap::Command::new("lockstep")
+    // The options first: what is documented on their struct is not the program's description.
+    let root = Global::augment_args(clap::Command::new("lockstep"))
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps HubSpot and Salesforce telling the same story about every lead")
         .after_long_help(exit::table())
@@ -135,12 +137,12 @@ pub fn command() -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100);
-    COMMANDS.iter().fold(Global::augment_args(root), |root, command| {
-        let sub = clap::Command::new(command.name)
+    COMMANDS.iter().fold(root, |root, command| {
+        let sub = (command.augment)(clap::Command::new(command.name))
             .about(command.about)
             .after_long_help(command.long)
             .hide(command.hidden);
-        root.subcommand((command.augment)(sub))
+        root.subcommand(sub)
     })
 }
 

@@ -92,6 +92,17 @@ impl Output {
         write(&mut std::io::stdout().lock(), &shown(text, self.colour));
     }
 
+    /// Whether the standard output is coloured.
+    #[must_use]
+    pub const fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// A text that carries its own colours already.
+    pub fn rendered(&self, text: &str) {
+        write(&mut std::io::stdout().lock(), text);
+    }
+
     /// Bytes that are not for a terminal.
     pub fn bytes(&self, bytes: &[u8]) {
         finish(std::io::stdout().lock().write_all(bytes));

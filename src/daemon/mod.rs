@@ -8,5 +8,7 @@
 
 pub mod clock;
 pub mod directory;
+mod files;
 
 pub use clock::Clock;
+pub use files::{Unreadable, read_mappings};

@@ -1,0 +1,117 @@
+//! `lockstep check`
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+use super::output::{Output, Tone, paint};
+use super::{Command, Context, Exit, Failure, arguments};
+use crate::daemon::read_mappings;
+use crate::mapping::{Mappings, Report, load};
+
+pub(super) const COMMAND: Command = Command {
+    name: "check",
+    about: "Check mapping files: names, tables, rules, conditions, examples",
+    long: "\
+Reads the mapping files and reports every mistake in all of them at once, with its place and what
+would be right. Needs neither platform, and changes nothing.
+
+Examples:
+  lockstep check
+  lockstep check mappings/people.toml
+  lockstep check mappings --json",
+    hidden: false,
+    augment: Arguments::augment_args,
+    run,
+};
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// Mapping files or directories of them [default: the settings' directories.mappings]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
+    let Arguments { paths } = arguments(matches)?;
+    context.log_little();
+    let paths = match paths.is_empty() {
+        false => paths,
+        true => vec![context.settings()?.settings.directories.mappings],
+    };
+    let mut files = Vec::new();
+    for path in &paths {
+        files.extend(read_mappings(path)?);
+    }
+    if files.is_empty() {
+        let places: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("there is no mapping file in {}", places.join(", ")),
+        )
+        .hint("a mapping file's name ends in .toml"));
+    }
+    let count = files.len();
+    let loaded = load(files);
+    let report = match &loaded {
+        Ok(mappings) => &mappings.warnings,
+        Err(report) => report,
+    };
+    let out = &context.out;
+    if out.json() {
+        out.value(&serde_json::json!({
+            "files": count,
+            "errors": report.errors(),
+            "warnings": report.warnings(),
+            "findings": report,
+        }));
+    } else {
+        show(out, report);
+        summary(out, &loaded, count);
+    }
+    Ok(if report.errors() == 0 { Exit::Done } else { Exit::Attention })
+}
+
+/// Shows findings: underlined in the file for people, one line each for a pipe.
+pub(super) fn show(out: &Output, report: &Report) {
+    if !out.terminal() {
+        return out.text(&report.plain());
+    }
+    let theme = match out.colour() {
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme::unicode_nocolor(),
+    };
+    let handler = GraphicalReportHandler::new_themed(theme);
+    for finding in &report.findings {
+        let mut text = String::new();
+        match handler.render_report(&mut text, finding) {
+            Ok(()) => out.rendered(&text),
+            Err(_) => out.line(finding.plain()),
+        }
+    }
+}
+
+fn summary(out: &Output, loaded: &Result<Mappings, Report>, files: usize) {
+    let mappings = match loaded {
+        Ok(mappings) => mappings,
+        Err(report) => return out.line(paint(Tone::Bad, &report.to_string())),
+    };
+    for mapping in &mappings.list {
+        let examples = match mapping.examples.len() {
+            1 => "1 example".to_owned(),
+            count => format!("{count} examples"),
+        };
+        out.line(format!(
+            "{} {}: {} fields, {examples}",
+            paint(Tone::Good, "ok"),
+            mapping.name,
+            mapping.fields.len(),
+        ));
+    }
+    if mappings.warnings.warnings() > 0 {
+        out.line(paint(Tone::Warn, &mappings.warnings.to_string()));
+    } else if files > 1 {
+        out.line(format!("{files} files, no mistakes"));
+    }
+}
