@@ -1,0 +1,5 @@
+//! What holds for the whole: the borders between rooms, the binary's command line, the unit files,
+//! and every command that the README shows.
+
+mod borders;
+mod source;
