@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::RecordRef;
 
 /// A value in its side's own spelling. HubSpot writes every value as text; Salesforce has numbers
 /// and booleans.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+///
+/// In JSON it is the bare value. In a binary format, which does not say what follows, it carries
+/// its kind.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Raw {
     /// No value.
     #[default]
@@ -42,6 +44,72 @@ impl Raw {
     #[must_use]
     pub fn is_blank(&self) -> bool {
         matches!(self, Self::Null) || matches!(self, Self::Text(text) if text.is_empty())
+    }
+}
+
+/// [`Raw`] as JSON has it: the value alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bare {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+}
+
+/// [`Raw`] as a binary format has it: the kind, then the value.
+#[derive(Serialize, Deserialize)]
+enum Tagged {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+}
+
+macro_rules! same_shape {
+    ($shape:ident) => {
+        impl From<Raw> for $shape {
+            fn from(raw: Raw) -> Self {
+                match raw {
+                    Raw::Null => Self::Null,
+                    Raw::Bool(it) => Self::Bool(it),
+                    Raw::Number(it) => Self::Number(it),
+                    Raw::Text(it) => Self::Text(it),
+                }
+            }
+        }
+        impl From<$shape> for Raw {
+            fn from(shape: $shape) -> Self {
+                match shape {
+                    $shape::Null => Self::Null,
+                    $shape::Bool(it) => Self::Bool(it),
+                    $shape::Number(it) => Self::Number(it),
+                    $shape::Text(it) => Self::Text(it),
+                }
+            }
+        }
+    };
+}
+same_shape!(Bare);
+same_shape!(Tagged);
+
+impl Serialize for Raw {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            Bare::from(self.clone()).serialize(to)
+        } else {
+            Tagged::from(self.clone()).serialize(to)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            Bare::deserialize(from).map(Self::from)
+        } else {
+            Tagged::deserialize(from).map(Self::from)
+        }
     }
 }
 
@@ -120,5 +188,21 @@ impl Record {
             .get(field)
             .cloned()
             .or_else(|| self.modified.map(|at| Stamp { at, exact: false, by: None }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_comes_back_from_json_and_from_a_binary_format() {
+        for raw in [Raw::Null, Raw::Bool(true), Raw::Number(42.5), Raw::text("MQL")] {
+            let json = serde_json::to_string(&raw).unwrap();
+            assert_eq!(serde_json::from_str::<Raw>(&json).unwrap(), raw);
+            let binary = postcard::to_stdvec(&raw).unwrap();
+            assert_eq!(postcard::from_bytes::<Raw>(&binary).unwrap(), raw);
+        }
+        assert_eq!(serde_json::to_string(&Raw::text("MQL")).unwrap(), r#""MQL""#);
     }
 }
