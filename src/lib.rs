@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod journal;
 pub mod mapping;
 pub mod platform;
 pub mod reconcile;

@@ -1,0 +1,43 @@
+//! What is remembered, and the only room that knows a storage engine.
+//!
+//! [`Journal`] is the handle. Everything is changed by a [`Commit`]: what belongs together is
+//! written together, durable before anyone is told. Below it lies one narrow [`Store`] with two
+//! implementations, an embedded database and a memory that can lose what was not synced.
+//!
+//! The layers, from the top: `handle` (threads, grouping), `core` (what is taken at present),
+//! `commit` (steps), `links`, `pending`, `questions`, `history`, `facts` (what each kind of row
+//! means), `txn` (one view with staged changes), `key` and `codec` (rows as bytes), `store`.
+
+mod codec;
+mod commit;
+mod core;
+mod error;
+mod facts;
+mod handle;
+mod history;
+mod key;
+mod links;
+pub mod memory;
+mod pending;
+mod questions;
+mod secret;
+pub mod sled;
+pub mod store;
+mod txn;
+
+pub use commit::{Commit, Done, MOST_STEPS};
+pub use error::Error;
+pub use facts::{Backfill, CursorEntry, CursorName, Intent, MappingState, Purge};
+pub use handle::{Journal, Known, Statistics};
+pub use history::{HistoryBounds, HistoryLine, LINK_ITSELF, Pruned};
+pub use links::{LinkEntry, LinkState};
+pub use memory::{Disk, MemoryStore};
+pub use pending::{HearOutcome, Heard, Lane, PASSED_OVER, PendingEntry, Subject};
+pub use questions::{
+    ConflictEntry, Hold, MatchChoice, MatchEntry, RejectEntry, RejectPlace, WHOLE_RECORD,
+};
+pub use sled::Options;
+pub use store::{Store, Usage};
+
+#[cfg(test)]
+mod tests;

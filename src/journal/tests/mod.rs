@@ -1,0 +1,4 @@
+//! One suite for both stores, and what only one of them can show.
+
+mod life;
+mod support;
