@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{HeaderName, HeaderValue};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use url::Url;
 
 use super::transport::{
@@ -74,7 +74,7 @@ impl Settings {
 
 /// How long to leave an org alone whose calls of the last 24 hours are used up. The limit is a
 /// rolling one: calls come free all the time, and nothing says when.
-const EXHAUSTED: SignedDuration = SignedDuration::from_mins(15);
+const EXHAUSTED: Duration = Duration::from_mins(15);
 
 /// Salesforce behind the [`Platform`] trait.
 pub struct Salesforce {
@@ -167,22 +167,24 @@ impl Salesforce {
 
     async fn who(&self) -> Result<Identity, Error> {
         const DOING: &str = "asking who is signed in";
-        const ROUTE: &str = "/services/oauth2/userinfo";
-        let answer = self.ask(self.get(ROUTE, ROUTE.into(), DOING)).await?;
-        let user: wire::UserInfo = self.shape(DOING, &answer)?;
-        let (Some(account), Some(author_id)) =
-            (wire::id18(&user.organization_id), wire::id18(&user.user_id))
-        else {
+        // The list of resources needs no scope but `api`, which everything else needs too; it names
+        // the org and the user at the end of an address: `…/id/00D…/005…`.
+        let route = "/services/data/{version}";
+        let answer = self.ask(self.get(route, self.path(""), DOING)).await?;
+        let resources: wire::Resources = self.shape(DOING, &answer)?;
+        let mut ids = resources.identity.rsplit('/').map(wire::id18);
+        let (Some(Some(author_id)), Some(Some(account))) = (ids.next(), ids.next()) else {
             return Err(request_error(DOING, "the answer names no user and organization".into()));
         };
-        // The answer comes from the login service; the query proves that the data API lets us in.
-        let query =
-            soql::Select::new(["Id"], "Organization").map_err(|why| not_a_name(DOING, &why))?;
-        self.rows(&query.tail("LIMIT 1"), query::Scope::Live, DOING).await?;
+        let query = soql::Select::new(["Id", "Username"], "User")
+            .and_then(|query| query.one_of("Id", &[soql::quote(&author_id)]))
+            .map_err(|why| not_a_name(DOING, &why))?;
+        let users = self.rows(&query, query::Scope::Live, DOING).await?;
+        let user = users.first().and_then(|row| wire::text(row, "Username"));
         let base = self.client.access().await?.base.unwrap_or_else(|| self.settings.login.clone());
         Ok(Identity {
             account,
-            user: user.preferred_username,
+            user: user.unwrap_or(&author_id).to_owned(),
             author_id,
             pages: base.as_str().trim_end_matches('/').to_owned(),
             scopes: std::collections::BTreeSet::new(),
@@ -313,7 +315,7 @@ impl SalesforceDialect {
             Some(Meaning::Busy) => ErrorKind::Retry { after: answer.retry_after() },
             Some(Meaning::Exhausted) => match answer.date() {
                 Some(now) => ErrorKind::WaitUntil(now.saturating_add(EXHAUSTED).unwrap_or(now)),
-                None => ErrorKind::Retry { after: Duration::try_from(EXHAUSTED).ok() },
+                None => ErrorKind::Retry { after: Some(EXHAUSTED) },
             },
             Some(Meaning::Session) => ErrorKind::SignIn,
             Some(Meaning::Stop | Meaning::Permission) => ErrorKind::Stop,

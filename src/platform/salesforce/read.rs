@@ -14,8 +14,9 @@ use crate::platform::transport::{Call, Repeat};
 use crate::platform::{Ask, FieldKind};
 use crate::record::{Author, Raw, Record, RecordRef, SalesforceId, Stamp, object_of_prefix};
 
-/// The most records that one call of sObject Collections takes.
-pub(super) const BATCH: usize = 200;
+/// The most records that one retrieve takes. (REST API Developer Guide, "Get Records With a Request
+/// Body Using sObject Collections")
+const BATCH: usize = 2_000;
 
 /// The most values in one `IN`: what they match should fit a page.
 const VALUES: usize = 200;

@@ -527,14 +527,17 @@ async fn changes_come_in_pages_with_what_happened() {
             row.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             row
         };
-        if seen.line.contains("userinfo") {
+        if seen.line == "GET /services/data/v66.0" {
+            let identity = "https://login.salesforce.com/id/00D000000000001EAA/005000000000001AAA";
             return (
                 200,
-                json!({"user_id": "005000000000001", "organization_id": "00D000000000001", "preferred_username": "lockstep@acme.example"}),
+                json!({"identity": identity, "sobjects": "/services/data/v66.0/sobjects"}),
             );
         }
-        if seen.line.contains("FROM Organization") {
-            return rows(&[json!({"Id": "00D000000000001AAA"})]);
+        if seen.line.contains("FROM User") {
+            return rows(&[
+                json!({"Id": "005000000000001AAA", "Username": "lockstep@acme.example"}),
+            ]);
         }
         if seen.line.contains("Id > '") {
             return rows(&[row(4, "40:00", json!({"LastModifiedById": "005000000000002AAA"}))]);
@@ -550,6 +553,7 @@ async fn changes_come_in_pages_with_what_happened() {
     });
     let identity = client.identity().await.unwrap();
     assert_eq!(identity.account, "00D000000000001EAA");
+    assert_eq!(identity.user, "lockstep@acme.example");
     assert_eq!(identity.pages, "https://acme.my.salesforce.com");
     let since = "2026-11-22T11:30:00Z".parse().unwrap();
     let leads = ask("Lead", &["Company"]);

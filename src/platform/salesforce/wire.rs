@@ -66,13 +66,11 @@ pub(super) struct DeletedRow {
     pub deleted_date: Option<String>,
 }
 
-/// What `userinfo` answers.
+/// The part of the list of resources that is needed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct UserInfo {
-    pub user_id: String,
-    pub organization_id: String,
-    pub preferred_username: String,
+pub(super) struct Resources {
+    pub identity: String,
 }
 
 /// What `/composite` answers.

@@ -9,14 +9,17 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value as Json};
 
 use super::codes::{self, Meaning};
-use super::read::{BATCH, fitting};
+use super::read::fitting;
 use super::soql;
 use super::wire::{self, ApiError, Saved};
-use super::{Error, Salesforce, first_error, request_error};
+use super::{EXHAUSTED, Error, Salesforce, first_error, request_error};
 use crate::platform::transport::{Answer, Call, Effect, Failure};
 use crate::platform::{
     Action, Assignment, ErrorKind, Outcome, Refusal, RefusalKind, Write, WriteOptions,
 };
+
+/// The most records that one collection writes.
+const BATCH: usize = 200;
 
 /// How often records that are locked are tried again within one call of
 /// [`Platform::write`](crate::platform::Platform::write).
@@ -223,8 +226,6 @@ impl Salesforce {
         Outcome::NotDone(error)
     }
 }
-
-const EXHAUSTED: Duration = Duration::from_mins(15);
 
 fn busy(error: &Error) -> bool {
     error.kind == (ErrorKind::Retry { after: None })
