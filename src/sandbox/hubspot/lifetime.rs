@@ -1,0 +1,214 @@
+//! The end of records: archiving, restoring, merging, erasing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::object::Object;
+use super::record::{Record, Source};
+use super::validate::Problem;
+use super::world::Account;
+use super::write::{By, Changes, WriteError};
+
+/// How many records one survivor may stand for.
+const MOST_MERGED: usize = 250;
+
+impl Account {
+    /// Archives a record and says whether it was there.
+    pub(super) fn put_away(&mut self, object: Object, id: u64, by: &By) -> bool {
+        let table = self.table_mut(object);
+        let Some(slot) = table.records.get_mut(&id).filter(|record| record.archived.is_none())
+        else {
+            return false;
+        };
+        let record = Arc::make_mut(slot);
+        record.archived = Some(by.now);
+        record.revision += 1;
+        // An archived record keeps its values and gives up its claim on them.
+        release(record, &mut table.unique);
+        self.publish(object, id, by);
+        true
+    }
+
+    /// Brings an archived record back under its id.
+    pub(super) fn bring_back(
+        &mut self,
+        object: Object,
+        id: u64,
+        by: &By,
+    ) -> Result<(), WriteError> {
+        let table = self.table(object);
+        let record = table
+            .records
+            .get(&id)
+            .filter(|record| record.archived.is_some())
+            .ok_or(WriteError::NotFound { object, id })?;
+        let claims: Changes = table
+            .unique
+            .keys()
+            .filter_map(|name| Some((Arc::clone(name), record.stored(name)?.to_owned())))
+            .collect();
+        self.check_unique(object, &claims, Some(id))?;
+        let table = self.table_mut(object);
+        for (name, value) in claims {
+            table.unique.entry(name).or_default().insert(value, id);
+        }
+        if let Some(slot) = table.records.get_mut(&id) {
+            let record = Arc::make_mut(slot);
+            record.archived = None;
+            record.updated = by.now;
+            record.revision += 1;
+        }
+        self.publish(object, id, by);
+        Ok(())
+    }
+
+    /// Merges two live records into one with a new id. The primary's values win, its empty ones are
+    /// filled from the other; the furthest lifecycle stage and all addresses are kept.
+    pub(super) fn unite(
+        &mut self,
+        object: Object,
+        primary: u64,
+        other: u64,
+        by: &By,
+    ) -> Result<u64, WriteError> {
+        let table = self.table(object);
+        let find = |id: u64| table.live(id).ok_or(WriteError::NotFound { object, id });
+        let (primary, other) = (Arc::clone(find(primary)?), Arc::clone(find(other)?));
+        if primary.id == other.id {
+            return Err(WriteError::Merge("they are the same record"));
+        }
+        if primary.merged.len() + other.merged.len() + 2 > MOST_MERGED {
+            return Err(WriteError::Merge("Cannot have more than 250 identities on a profile"));
+        }
+        let filled = self.filled(object, &primary, &other);
+        let table = self.table_mut(object);
+        let id = table.next_id;
+        table.next_id += 1;
+        let mut survivor = (*primary).clone();
+        survivor.id = id;
+        survivor.created = primary.created.min(other.created);
+        survivor.updated = by.now;
+        survivor.revision += 1;
+        survivor.merged.extend(other.merged.iter().copied().chain([primary.id, other.id]));
+        let source = Source { kind: "MERGE_OBJECTS".into(), id: by.source.id.clone() };
+        for (name, value) in &filled {
+            survivor.set(name, value, by.now, &source);
+        }
+        for old in [&primary, &other] {
+            self.retire(old, id, by);
+        }
+        let table = self.table_mut(object);
+        let claims: Vec<Arc<str>> = table.unique.keys().cloned().collect();
+        for name in claims {
+            let values = table.unique.entry(Arc::clone(&name)).or_default();
+            if let Some(value) = survivor.stored(&name) {
+                values.insert(value.to_owned(), id);
+            }
+            if &*name == "email" {
+                let more = survivor.stored("hs_additional_emails").unwrap_or_default();
+                for address in more.split(';').filter(|at| !at.is_empty()) {
+                    values.insert(address.to_owned(), id);
+                }
+            }
+        }
+        table.records.insert(id, Arc::new(survivor));
+        self.publish(object, id, by);
+        for old in [primary.id, other.id] {
+            for (to, types) in self.associations.take((object, old)) {
+                for kind in types.into_iter().filter(|_| to != (object, id)) {
+                    self.associate((object, id), to, Some(kind), by);
+                }
+            }
+        }
+        Ok(id)
+    }
+
+    /// Takes a merged record out of the account, and out of search as late as any change.
+    fn retire(&mut self, old: &Arc<Record>, survivor: u64, by: &By) {
+        let table = self.table_mut(old.object);
+        table.records.remove(&old.id);
+        table.aliases.insert(old.id, survivor);
+        release(old, &mut table.unique);
+        let mut gone = (**old).clone();
+        gone.archived = Some(by.now);
+        gone.revision += 1;
+        self.publish_as(Arc::new(gone), by);
+    }
+
+    fn filled(&self, object: Object, primary: &Record, other: &Record) -> Changes {
+        let table = self.table(object);
+        let mut changes: Changes = other
+            .values()
+            .filter(|(name, _)| primary.stored(name).is_none())
+            .filter(|(name, _)| &***name != "hs_additional_emails")
+            .map(|(name, value)| (Arc::clone(name), value.to_owned()))
+            .collect();
+        let rank = |record: &Record| {
+            let stage = record.stored("lifecyclestage")?;
+            table.property("lifecyclestage")?.rank(stage)
+        };
+        if rank(other) > rank(primary)
+            && let Some(stage) = other.stored("lifecyclestage")
+        {
+            changes.retain(|(name, _)| &**name != "lifecyclestage");
+            changes.push(("lifecyclestage".into(), stage.to_owned()));
+        }
+        if object == Object::Contact {
+            let addresses = [primary, other]
+                .map(|record| [record.stored("email"), record.stored("hs_additional_emails")]);
+            let kept = primary.stored("email").or_else(|| other.stored("email"));
+            let mut more: Vec<&str> = addresses
+                .into_iter()
+                .flatten()
+                .flatten()
+                .flat_map(|all| all.split(';'))
+                .filter(|address| Some(*address) != kept)
+                .collect();
+            more.dedup();
+            if !more.is_empty() {
+                changes.push(("hs_additional_emails".into(), more.join(";")));
+            }
+        }
+        changes
+    }
+
+    /// Erases a contact for good and blocks its addresses. An address that nobody has is blocked
+    /// as well.
+    pub(super) fn erase(&mut self, id: Option<u64>, address: Option<&str>) {
+        let object = Object::Contact;
+        let table = self.table_mut(object);
+        let id = id.map(|id| table.survivor(id));
+        if let Some(record) = id.and_then(|id| table.records.remove(&id)) {
+            for name in ["email", "hs_additional_emails"] {
+                for address in record.stored(name).into_iter().flat_map(|all| all.split(';')) {
+                    table.blocked.insert(address.to_owned());
+                }
+            }
+            release(&record, &mut table.unique);
+            table.aliases.retain(|_, survivor| *survivor != record.id);
+            table.index.purge(record.id);
+            self.associations.take((object, record.id));
+        }
+        if let Some(address) = address {
+            self.table_mut(object).blocked.insert(address.to_lowercase());
+        }
+    }
+}
+
+/// Frees the unique values that a record holds.
+fn release(record: &Record, unique: &mut BTreeMap<Arc<str>, BTreeMap<String, u64>>) {
+    for (name, holders) in unique {
+        let more = (&**name == "email").then(|| record.stored("hs_additional_emails")).flatten();
+        let held = record.stored(name).into_iter();
+        for value in held.chain(more.into_iter().flat_map(|all| all.split(';'))) {
+            if holders.get(value) == Some(&record.id) {
+                holders.remove(value);
+            }
+        }
+    }
+}
+
+/// The refusal of a value that an erased contact had.
+pub(super) fn blocked() -> Problem {
+    Problem::new("email", "INVALID_EMAIL", "email has been GDPR blacklisted".to_owned())
+}
