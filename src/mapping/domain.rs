@@ -137,7 +137,7 @@ impl Field {
         if raw.is_blank() {
             return Ok(Reading::Value(Value::Blank));
         }
-        let value = match &self.kind {
+        let value = match self.spoken(side) {
             Kind::Text => Value::text(plain(raw)),
             Kind::Number => Value::Number(number(raw)?),
             Kind::Bool => Value::Bool(boolean(raw)?),
@@ -175,13 +175,14 @@ impl Field {
         value: &Value,
         directory: &dyn Directory,
     ) -> Result<Raw, BadValue> {
+        let kind = self.spoken(side);
         let misfit = || {
             BadValue::new(
-                format!("{value} is not {}", self.kind.noun()),
-                format!("set {} to {}", self.name, self.kind.noun()),
+                format!("{value} is not {}", kind.noun()),
+                format!("set {} to {}", self.name, kind.noun()),
             )
         };
-        Ok(match (&self.kind, value) {
+        Ok(match (kind, value) {
             (_, Value::Blank) => Raw::Null,
             (Kind::Text, Value::Text(text)) => Raw::text(text),
             (Kind::Text, other) => Raw::text(other.to_string()),
@@ -223,6 +224,13 @@ impl Field {
             }
             _ => return Err(misfit()),
         })
+    }
+
+    /// What `side`'s own value is read as: the field's kind, or what the side's first transform
+    /// starts from.
+    fn spoken(&self, side: Side) -> &Kind {
+        let first = self.sides.get(side).as_ref().and_then(|place| place.steps.first());
+        first.and_then(|step| step.transform.spoken.as_ref()).unwrap_or(&self.kind)
     }
 
     /// Whether `key` is a choice that the field can hold: one that its table lists, or any where it

@@ -259,7 +259,18 @@ fn find(text: &At<String>, name: &str, findings: &Findings) -> Range<usize> {
 
 /// Compiles the transforms of one side.
 pub(super) fn steps(files: &[At<StepFile>], kind: &Kind, findings: &mut Findings) -> Vec<Step> {
-    files.iter().filter_map(|file| step(file, kind, findings)).collect()
+    let mut found = Vec::new();
+    for (place, file) in files.iter().enumerate() {
+        let Some(step) = step(file, kind, findings) else { continue };
+        if place > 0 && step.transform.spoken.is_some() {
+            let name = step.transform.name;
+            findings
+                .error("transform", &file.span, format!("`{name}` comes first"))
+                .help("it reads the side's own value, so nothing can stand before it");
+        }
+        found.push(step);
+    }
+    found
 }
 
 /// Compiles the transforms of both sides together: only normalisers will do.

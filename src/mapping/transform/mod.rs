@@ -4,8 +4,17 @@
 //! compared, and leaves its own result as it is. A *pair* (scale, prefix) belongs to one side and
 //! is undone when a value is written there; reading what it wrote gives the value back.
 
-mod basic;
-mod placeholder;
+mod affix;
+mod blanks;
+mod company;
+mod domain;
+mod length;
+mod letters;
+mod nothing;
+mod number;
+mod phone;
+mod yes_no;
+mod zone;
 
 use super::model::Kind;
 use crate::record::Value;
@@ -119,12 +128,46 @@ impl PartialEq for Step {
     }
 }
 
-/// Every transform, in the order of the reference.
-pub static REGISTRY: &[&Transform] =
-    &[&basic::TRIM, &basic::LOWER, &basic::UPPER, &placeholder::PLACEHOLDER];
+/// Every transform, in the order of the reference: normalisers first.
+pub static REGISTRY: &[&Transform] = &[
+    &blanks::TRIM,
+    &blanks::COLLAPSE,
+    &letters::LOWER,
+    &letters::UPPER,
+    &length::TRUNCATE,
+    &phone::DIGITS,
+    &phone::PHONE,
+    &domain::DOMAIN,
+    &company::COMPANY_NAME,
+    &number::ROUND,
+    &nothing::DEFAULT,
+    &nothing::PLACEHOLDER,
+    &affix::PREFIX,
+    &affix::SUFFIX,
+    &number::SCALE,
+    &number::NUMBER_TEXT,
+    &yes_no::YES_NO,
+    &zone::DAY_IN,
+];
 
 /// The transform called `name`.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Transform> {
     REGISTRY.iter().copied().find(|transform| transform.name == name)
 }
+
+/// Applies a change to text; what becomes empty is blank.
+fn on_text(value: Value, change: impl FnOnce(&str) -> String) -> Value {
+    match value {
+        Value::Text(text) => Value::text(change(&text)),
+        other => other,
+    }
+}
+
+/// Takes any argument of the right type.
+fn any_argument(_: &Argument) -> Result<(), String> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
