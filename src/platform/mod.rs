@@ -8,6 +8,7 @@
 //! This room knows nothing of mappings, of the journal or of the sandbox.
 
 pub mod auth;
+pub mod hubspot;
 pub mod salesforce;
 pub mod transport;
 
