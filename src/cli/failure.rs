@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use super::Exit;
-use crate::daemon::Unreadable;
+use crate::daemon::{ConnectError, LoginError, Unreadable};
+use crate::platform;
 use crate::sandbox::server::ServeError;
 use crate::settings::{SecretError, SettingsError};
 
@@ -82,5 +83,36 @@ impl From<ServeError> for Failure {
 impl From<Unreadable> for Failure {
     fn from(error: Unreadable) -> Self {
         Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<platform::Error> for Failure {
+    fn from(error: platform::Error) -> Self {
+        let mut failure = Self::from_error(Exit::Platform, &error);
+        failure.hint = error.hint;
+        failure
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Platform(error) => Self { exit: Exit::Usage, ..error.into() },
+            ConnectError::Net(_) | ConnectError::Random => Self::from_error(Exit::Internal, &error),
+            other => Self::from_error(Exit::Usage, &other)
+                .hint("`lockstep settings --defaults` explains each setting"),
+        }
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Connect(error) => error.into(),
+            LoginError::Refused(error) => error.into(),
+            LoginError::Listen { .. } => Self::from_error(Exit::Usage, &error)
+                .hint("choose another port with --port, and register it with the app"),
+            LoginError::TooLate => Self::from_error(Exit::Platform, &error),
+        }
     }
 }

@@ -14,6 +14,7 @@ mod parse;
 
 mod check;
 mod completions;
+mod login;
 mod man;
 mod sandbox;
 mod settings;
@@ -46,8 +47,14 @@ pub struct Command {
 }
 
 /// All subcommands, in the order of the list.
-pub const COMMANDS: &[Command] =
-    &[check::COMMAND, settings::COMMAND, sandbox::COMMAND, completions::COMMAND, man::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    check::COMMAND,
+    login::COMMAND,
+    settings::COMMAND,
+    sandbox::COMMAND,
+    completions::COMMAND,
+    man::COMMAND,
+];
 
 /// What every subcommand takes.
 #[derive(Debug, Clone, Args)]

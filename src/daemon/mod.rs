@@ -7,8 +7,14 @@
 //! To follow one change from end to end, start at [`settle`].
 
 pub mod clock;
+mod connect;
 pub mod directory;
 mod files;
+mod login;
+mod tokens;
 
 pub use clock::Clock;
+pub use connect::{ConnectError, connect, network, seed};
 pub use files::{Unreadable, read_mappings};
+pub use login::{LoginError, login};
+pub use tokens::FileTokenStore;
