@@ -2,4 +2,5 @@
 //! and every command that the README shows.
 
 mod borders;
+mod sign_in;
 mod source;

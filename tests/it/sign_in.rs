@@ -1,0 +1,143 @@
+//! Signing in, through the real flows, against the sandbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lockstep::platform::auth::login::{Callback, Login, LoginSettings};
+use lockstep::platform::auth::{App, MemoryTokenStore, OAuth, TokenEndpoint, TokenStore};
+use lockstep::platform::transport::{Http, InProcess, RetrySettings, Tokens};
+use lockstep::platform::{ErrorKind, auth};
+use lockstep::record::Side;
+use lockstep::sandbox::{Sandbox, SandboxClock, hubspot};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+pub fn sandbox() -> Sandbox {
+    let start: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
+    Sandbox::new(11, SandboxClock::starting_at(start))
+}
+
+/// Plays the person's browser: opens the page, is sent back, and returns the query of the address.
+async fn browser(http: &dyn Http, page: &Url) -> String {
+    let request = http::Request::get(page.as_str()).body(Bytes::new()).unwrap();
+    let answer = http.call(request).await.unwrap();
+    assert!(answer.status().is_redirection(), "{answer:?}");
+    let back: Url = answer.headers()["location"].to_str().unwrap().parse().unwrap();
+    assert_eq!(back.host_str(), Some("127.0.0.1"));
+    back.query().unwrap().to_owned()
+}
+
+struct Flow {
+    side: Side,
+    http: Arc<dyn Http>,
+    authorize: &'static str,
+    token: &'static str,
+    app: App,
+}
+
+impl Flow {
+    fn endpoint(&self) -> TokenEndpoint {
+        TokenEndpoint {
+            side: self.side,
+            url: self.token.parse().unwrap(),
+            http: Arc::clone(&self.http),
+            retry: RetrySettings::default(),
+            seed: 5,
+        }
+    }
+
+    async fn log_in(&self, store: &Arc<dyn TokenStore>) {
+        let login = Login::begin(LoginSettings {
+            authorize: self.authorize.parse().unwrap(),
+            endpoint: self.endpoint(),
+            app: self.app.clone(),
+            redirect: "http://127.0.0.1:7070/callback".parse().unwrap(),
+            scopes: match self.side {
+                Side::HubSpot => vec!["oauth".into(), "crm.objects.contacts.read".into()],
+                Side::Salesforce => vec!["api".into(), "refresh_token".into()],
+            },
+        });
+        let query = browser(&*self.http, login.page()).await;
+        let Callback::Agreed { code, state } = Callback::from_query(&query) else {
+            panic!("{query}");
+        };
+        login.finish(&code, &state, store).await.unwrap();
+        assert!(store.load().await.unwrap().is_some());
+    }
+
+    fn tokens(&self, store: &Arc<dyn TokenStore>) -> OAuth {
+        OAuth::refresh(self.endpoint(), self.app.clone(), Arc::clone(store))
+    }
+
+    /// Calls `url` with a token and returns the status.
+    async fn call(&self, tokens: &OAuth, url: &str) -> u16 {
+        let access = tokens.token().await.unwrap();
+        let request = http::Request::get(url)
+            .header("authorization", format!("Bearer {}", access.bearer.expose_secret()))
+            .body(Bytes::new())
+            .unwrap();
+        self.http.call(request).await.unwrap().status().as_u16()
+    }
+}
+
+fn hubspot_flow(sandbox: &Sandbox) -> Flow {
+    Flow {
+        side: Side::HubSpot,
+        http: Arc::new(InProcess::new(sandbox.hubspot())),
+        authorize: "https://app.hubspot.com/oauth/authorize",
+        token: "https://api.hubapi.com/oauth/2026-03/token",
+        app: App {
+            id: hubspot::oauth::CLIENT_ID.into(),
+            secret: Some(SecretString::from(hubspot::oauth::CLIENT_SECRET)),
+        },
+    }
+}
+
+#[test]
+fn the_paths_are_those_of_the_constants() {
+    let flow = "https://api.hubapi.com/oauth/2026-03/token";
+    assert!(flow.ends_with(auth::HUBSPOT_TOKEN_PATH));
+    assert_eq!(auth::HUBSPOT_AUTHORIZE, "https://app.hubspot.com/oauth/authorize");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hubspot_login_lives_until_the_app_is_removed() {
+    let sandbox = sandbox();
+    let flow = hubspot_flow(&sandbox);
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::default());
+    flow.log_in(&store).await;
+    let tokens = flow.tokens(&store);
+    let contacts = "https://api.hubapi.com/crm/v3/objects/contacts?limit=1";
+    // Three hours: the token is renewed before each of its ends, and no call is ever refused.
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..36 {
+        seen.insert(tokens.token().await.unwrap().bearer.expose_secret().to_owned());
+        assert_eq!(flow.call(&tokens, contacts).await, 200);
+        tokio::time::advance(Duration::from_secs(300)).await;
+    }
+    assert!((7..=9).contains(&seen.len()), "{}", seen.len());
+    sandbox.world().hubspot.auth.uninstall(hubspot::oauth::OAUTH_APP);
+    tokio::time::advance(Duration::from_secs(1800)).await;
+    let error = tokens.token().await.unwrap_err();
+    assert_eq!(
+        (error.kind.clone(), error.code.as_deref()),
+        (ErrorKind::SignIn, Some("BAD_REFRESH_TOKEN"))
+    );
+    assert!(error.hint.unwrap().contains("lockstep login hubspot"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_secret_is_no_reason_to_log_in_again() {
+    let sandbox = sandbox();
+    let mut flow = hubspot_flow(&sandbox);
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::default());
+    flow.log_in(&store).await;
+    flow.app.secret = Some(SecretString::from("wrong"));
+    let error = flow.tokens(&store).token().await.unwrap_err();
+    assert_eq!(
+        (error.kind.clone(), error.code.as_deref()),
+        (ErrorKind::Stop, Some("BAD_CLIENT_SECRET"))
+    );
+}
