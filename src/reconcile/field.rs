@@ -224,7 +224,14 @@ fn alone(
     let across = side.other();
     match missing {
         // Base and value may differ without a say in it: nothing was agreed on with nobody.
-        Seen::NoRecord if value.is_blank() || !field.flows_to(across) => Outcome::Unsettled,
+        Seen::NoRecord if !field.flows_to(across) => Outcome::Unsettled,
+        // A transform may stand for a blank on a side that insists on a value.
+        Seen::NoRecord
+            if value.is_blank()
+                && field.sides.get(across).as_ref().is_none_or(|place| place.steps.is_empty()) =>
+        {
+            Outcome::Unsettled
+        }
         Seen::NoRecord => Outcome::Settle(Settled {
             value: value.clone(),
             to: PerSide::from_fn(|to| to == across),

@@ -9,14 +9,19 @@
 //! the plan together.
 
 pub mod conflict;
+pub mod example;
+mod explain;
 mod facts;
 mod field;
+pub mod limit;
 pub mod plan;
 mod qualify;
+pub mod recognise;
 mod settle;
 mod stages;
 mod writes;
 
+pub use explain::explain;
 pub use plan::{
     Base, Decision, LinkStep, OpenConflict, PeerFate, Plan, PlannedWrite, Presence, Reject,
     Resolution, Situation, Verdict, WriteAction,

@@ -21,12 +21,12 @@ pub(super) fn carry(
             Outcome::Unsettled => keep_open(plan, scene, course),
             Outcome::Agreed => {
                 let value = course.merged().clone();
-                let rule = if course.seen.iter().any(|(_, seen)| *seen == Seen::NoField) {
-                    "read"
+                let alone = course.seen.iter().any(|(_, seen)| *seen == Seen::NoField);
+                let (rule, reason) = if alone {
+                    ("read", "only one side has the field".to_owned())
                 } else {
-                    "agreed"
+                    ("agreed", "both sides say the same".to_owned())
                 };
-                let reason = "no side says otherwise".to_owned();
                 let decision = decision(course, Verdict::Agreed, rule, reason);
                 plan.decisions.push(Decision { new_base: Some(value), ..decision });
             }
@@ -172,6 +172,8 @@ fn settle(
         let place = field.sides.get(side).as_ref();
         let Some(name) = place.and_then(|place| place.name(page.object)) else { continue };
         match field.write(scene.mapping(), side, &settled.value, scene.situation.directory) {
+            // A new record needs no word for what it lacks.
+            Ok(Raw::Null) if scene.records.get(side).is_none() => {}
             Ok(raw) => {
                 page.fields.insert(name.to_owned(), raw);
                 if goes_back(scene, course, side, &settled.value) {
@@ -195,7 +197,11 @@ fn settle(
     } else {
         keep_open(plan, scene, course);
     }
-    plan.decisions.push(decision);
+    let nothing_new = Side::BOTH.into_iter().any(|side| *course.seen.get(side) == Seen::NoRecord)
+        && settled.value.is_blank();
+    if !nothing_new || !decision.written_to.is_empty() {
+        plan.decisions.push(decision);
+    }
 }
 
 /// Whether writing `value` takes a HubSpot stage back. HubSpot answers such a write with 200 and
