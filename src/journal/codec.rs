@@ -8,6 +8,8 @@
 //! keys are the value's own key and a number: the storage engine is at ease with small values only.
 //! The checksum covers the key, so that a value that turns up under another key is found out.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,6 +71,12 @@ pub(super) fn piece_key(key: &[u8], number: u16) -> Key {
     Key::new(Kind::Piece).bytes(key).bytes(&number.to_be_bytes())
 }
 
+/// The key and the number of the value that a piece belongs to.
+pub(super) fn piece_owner(key: &[u8]) -> Option<(&[u8], u16)> {
+    let (front, number) = key.split_last_chunk::<2>()?;
+    Some((front.get(1..)?, u16::from_be_bytes(*number)))
+}
+
 /// How many further pieces a value has, by its first row as stored.
 pub(super) fn further_pieces(first: &[u8]) -> u16 {
     first.get(1..3).and_then(|count| count.try_into().ok()).map_or(0, u16::from_be_bytes)
@@ -78,25 +86,35 @@ pub(super) fn further_pieces(first: &[u8]) -> u16 {
 pub(super) fn decode<T: DeserializeOwned>(
     key: &[u8],
     first: &[u8],
-    mut piece: impl FnMut(&Key) -> Result<Option<Vec<u8>>, Error>,
+    piece: impl FnMut(&Key) -> Result<Option<Vec<u8>>, Error>,
 ) -> Result<T, Error> {
-    let body = opened(key, first)?;
-    let Some((_, front)) = body.split_first_chunk::<2>() else {
+    let payload = payload(key, first, piece)?;
+    match postcard::take_from_bytes(&payload) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(unreadable(key, &format!("{} bytes are left over", rest.len()))),
+        Err(error) => Err(unreadable(key, &error.to_string())),
+    }
+}
+
+/// The bytes of a value, from all its rows.
+pub(super) fn payload<'a>(
+    key: &[u8],
+    first: &'a [u8],
+    mut piece: impl FnMut(&Key) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<Cow<'a, [u8]>, Error> {
+    let Some((count, front)) = opened(key, first)?.split_first_chunk::<2>() else {
         return Err(unreadable(key, "it is too short"));
     };
-    let count = further_pieces(first);
-    if count == 0 {
-        return from_payload(key, front);
-    }
-    let mut payload = front.to_vec();
+    let count = u16::from_be_bytes(*count);
+    let mut payload = Cow::Borrowed(front);
     for number in 0..count {
         let at = piece_key(key, number);
         let Some(row) = piece(&at)? else {
             return Err(unreadable(key, &format!("piece {number} of {count} is missing")));
         };
-        payload.extend_from_slice(opened(&at.0, &row)?);
+        payload.to_mut().extend_from_slice(opened(&at.0, &row)?);
     }
-    from_payload(key, &payload)
+    Ok(payload)
 }
 
 /// Checks version and checksum of one row; the bytes between them.
@@ -114,14 +132,6 @@ pub(super) fn opened<'a>(key: &[u8], row: &'a [u8]) -> Result<&'a [u8], Error> {
             &format!("it has version {other}, this program reads version {VERSION}"),
         )),
         None => Err(unreadable(key, "it is empty")),
-    }
-}
-
-fn from_payload<T: DeserializeOwned>(key: &[u8], payload: &[u8]) -> Result<T, Error> {
-    match postcard::take_from_bytes(payload) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(unreadable(key, &format!("{} bytes are left over", rest.len()))),
-        Err(error) => Err(unreadable(key, &error.to_string())),
     }
 }
 

@@ -97,7 +97,7 @@ fn fact_key(name: &str) -> Key {
     Key::new(Kind::Meta).text(name)
 }
 
-fn counter_key(mapping: &str, name: &str) -> Key {
+pub(super) fn counter_key(mapping: &str, name: &str) -> Key {
     Key::new(Kind::Counter).text(mapping).text(name)
 }
 

@@ -232,6 +232,19 @@ impl<'a> Parts<'a> {
         self.number().map(LinkId)
     }
 
+    /// The next part, a record.
+    pub fn record(&mut self) -> Option<RecordRef> {
+        let side = self.side()?;
+        let object = self.text()?.to_owned();
+        let id = self.text()?.to_owned();
+        Some(RecordRef { side, object, id })
+    }
+
+    /// The next part, bytes of a fixed length.
+    pub fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.split(N)?.try_into().ok()
+    }
+
     /// The next part, a moment.
     pub fn time(&mut self) -> Option<Timestamp> {
         Timestamp::from_microsecond((self.number()? ^ 1 << 63).cast_signed()).ok()

@@ -345,8 +345,8 @@ impl Txn<'_> {
     /// Moves the indices and counters from the link's earlier form to the present one.
     fn index(&mut self, before: Option<&LinkEntry>, link: &LinkEntry) -> Result<(), Error> {
         let none = BTreeSet::new();
-        let old = before.map_or(&none, |before| indexed_fingerprints(before, &none));
-        let new = indexed_fingerprints(link, &none);
+        let old = before.filter(|it| is_indexed(it)).map_or(&none, |it| &it.fingerprints);
+        let new = if is_indexed(link) { &link.fingerprints } else { &none };
         for print in old.difference(new) {
             self.delete(&by_fingerprint_key(&link.mapping, print, link.id))?;
         }
@@ -389,10 +389,7 @@ impl Txn<'_> {
     }
 }
 
-/// The fingerprints under which a link is found: a retired one is found no more.
-pub(super) fn indexed_fingerprints<'a>(
-    link: &'a LinkEntry,
-    none: &'a BTreeSet<Fingerprint>,
-) -> &'a BTreeSet<Fingerprint> {
-    if matches!(link.state, LinkState::Retired { .. }) { none } else { &link.fingerprints }
+/// Whether a link is found by its fingerprints: a retired one is found no more.
+pub(super) const fn is_indexed(link: &LinkEntry) -> bool {
+    !matches!(link.state, LinkState::Retired { .. })
 }

@@ -4,10 +4,12 @@
 //! written together, durable before anyone is told. Below it lies one narrow [`Store`] with two
 //! implementations, an embedded database and a memory that can lose what was not synced.
 //!
-//! The layers, from the top: `handle` (threads, grouping), `core` (what is taken at present),
+//! The layers, from the top: `ask` and `handle` (threads, grouping), `core` (what is taken at present),
 //! `commit` (steps), `links`, `pending`, `questions`, `history`, `facts` (what each kind of row
 //! means), `txn` (one view with staged changes), `key` and `codec` (rows as bytes), `store`.
 
+mod ask;
+mod check;
 mod codec;
 mod commit;
 mod core;
@@ -20,15 +22,18 @@ mod links;
 pub mod memory;
 mod pending;
 mod questions;
+mod salvage;
 mod secret;
 pub mod sled;
 pub mod store;
 mod txn;
 
+pub use ask::{Known, Statistics};
+pub use check::{Problem, Report};
 pub use commit::{Commit, Done, MOST_STEPS};
 pub use error::Error;
 pub use facts::{Backfill, CursorEntry, CursorName, Intent, MappingState, Purge};
-pub use handle::{Journal, Known, Statistics};
+pub use handle::Journal;
 pub use history::{HistoryBounds, HistoryLine, LINK_ITSELF, Pruned};
 pub use links::{LinkEntry, LinkState};
 pub use memory::{Disk, MemoryStore};
@@ -36,8 +41,12 @@ pub use pending::{HearOutcome, Heard, Lane, PASSED_OVER, PendingEntry, Subject};
 pub use questions::{
     ConflictEntry, Hold, MatchChoice, MatchEntry, RejectEntry, RejectPlace, WHOLE_RECORD,
 };
+pub use salvage::{Salvaged, check, salvage};
 pub use sled::Options;
 pub use store::{Store, Usage};
+
+#[cfg(test)]
+use salvage::{check_all as verify, rescue};
 
 #[cfg(test)]
 mod tests;

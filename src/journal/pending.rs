@@ -143,8 +143,12 @@ pub struct PendingEntry {
 }
 
 impl PendingEntry {
-    fn queue_key(&self) -> Key {
+    pub(super) fn queue_key(&self) -> Key {
         lane_key(self.lane).text(&self.mapping).time(self.due).number(self.order)
+    }
+
+    pub(super) const fn place_in_order(&self) -> u64 {
+        self.order
     }
 
     fn tell(&mut self, record: &RecordRef, kind: &ChangeKind) {
@@ -174,6 +178,14 @@ impl Txn<'_> {
     /// The entry of a subject.
     pub(super) fn pending(&self, subject: &Subject) -> Result<Option<PendingEntry>, Error> {
         self.get(&subject.pending_key())
+    }
+
+    /// Whether what a subject stands for is still there: a link may be lost.
+    pub(super) fn still_has(&self, subject: &Subject) -> Result<bool, Error> {
+        match subject {
+            Subject::Link(id) => Ok(self.link(*id)?.is_some()),
+            Subject::Record { .. } => Ok(true),
+        }
     }
 
     /// Folds one change into the entry of its subject. Returns whether the entry is new.

@@ -26,10 +26,6 @@ const DB: &str = "db";
 const NEW: &str = "db.new";
 const OLD: &str = "db.old";
 
-/// A copy is made at start where the files are greater than this and more than
-/// [`Options::dead_factor`] times what lives in them.
-const COPY_ABOVE: u64 = 32 << 20;
-
 /// How many rows a copy carries over at a time.
 const COPY_ROWS: usize = 100;
 
@@ -41,14 +37,20 @@ pub struct Options {
     /// Writes are refused while the file system has less than this free, so that the journal can
     /// still be opened, which itself takes some room.
     pub reserve_bytes: u64,
-    /// The files are copied at start where they are this many times greater than what lives in
-    /// them.
+    /// The files are copied at start where they are greater than this…
+    pub copy_above: u64,
+    /// … and this many times greater than what lives in them.
     pub dead_factor: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, reserve_bytes: 32 << 20, dead_factor: 8 }
+        Self {
+            cache_bytes: 64 << 20,
+            reserve_bytes: 32 << 20,
+            copy_above: 32 << 20,
+            dead_factor: 8,
+        }
     }
 }
 
@@ -115,7 +117,7 @@ impl SledStore {
     /// takes to know.
     fn is_mostly_dead(&self) -> Result<bool, Error> {
         let disk = self.usage().disk;
-        if disk <= COPY_ABOVE {
+        if disk <= self.options.copy_above {
             return Ok(false);
         }
         let enough = disk / self.options.dead_factor.max(1);

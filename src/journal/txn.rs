@@ -1,5 +1,6 @@
 //! One view of the rows, with the changes that are to be written together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -40,6 +41,28 @@ impl<'a> Txn<'a> {
     /// The value whose first row is `first`.
     pub(super) fn decode<T: DeserializeOwned>(&self, key: &[u8], first: &[u8]) -> Result<T, Error> {
         codec::decode(key, first, |piece| self.raw(&piece.0))
+    }
+
+    /// The bytes of the value whose first row is `first`.
+    pub(super) fn payload(&self, key: &[u8], first: &[u8]) -> Result<Vec<u8>, Error> {
+        codec::payload(key, first, |piece| self.raw(&piece.0)).map(Cow::into_owned)
+    }
+
+    /// All rows of the value whose first row is `first`.
+    pub(super) fn rows_of(&self, key: &[u8], first: &[u8]) -> Result<Vec<Row>, Error> {
+        let mut rows = vec![(key.to_vec(), first.to_vec())];
+        for number in 0..codec::further_pieces(first) {
+            let piece = codec::piece_key(key, number).0;
+            if let Some(row) = self.raw(&piece)? {
+                rows.push((piece, row));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// A value's first row as stored.
+    pub(super) fn first_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.raw(key)
     }
 
     /// Whether `key` has a value.

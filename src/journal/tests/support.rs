@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
-use crate::journal::{Disk, Heard, Journal, Lane, LinkEntry, MemoryStore, Options};
-use crate::record::{Change, LinkId, PerSide, RecordRef, Source};
+use crate::journal::{
+    Disk, Heard, HistoryLine, Journal, Lane, LinkEntry, MemoryStore, Options, RejectEntry, Subject,
+};
+use crate::reconcile::OpenConflict;
+use crate::record::{Change, LinkId, Number, PerSide, RecordRef, Side, Source, Value};
 
 /// A directory of its own, removed with the value.
 pub struct Dir(PathBuf);
@@ -80,5 +83,49 @@ pub fn heard(record: RecordRef, lane: Lane, second: i64) -> Heard {
         change: Change::touched(record, Source::Poll),
         at: at(second),
         not_before: None,
+    }
+}
+
+pub fn line(link: u64, second: i64, field: &str, new: Value) -> HistoryLine {
+    HistoryLine {
+        seq: 0,
+        link: LinkId(link),
+        at: at(second),
+        field: field.into(),
+        side: Some(Side::Salesforce),
+        old: None,
+        new: Some(new),
+        rule: "one side changed".into(),
+        reason: "HubSpot changed it".into(),
+        lost: [].into(),
+        cause: Some(Source::Poll),
+    }
+}
+
+pub fn conflict() -> OpenConflict {
+    OpenConflict {
+        base: None,
+        values: PerSide::from_fn(|side| Value::Number(Number::from(side as i32))),
+        stamps: PerSide::default(),
+        since: at(1),
+        reason: "no rule has an opinion".into(),
+        resolution: None,
+    }
+}
+
+pub fn reject(subject: Subject, field: &str) -> RejectEntry {
+    RejectEntry {
+        subject,
+        mapping: "people".into(),
+        side: Side::Salesforce,
+        field: field.into(),
+        code: "INVALID_EMAIL_ADDRESS".into(),
+        reason: "no address".into(),
+        hint: None,
+        attempted: [].into(),
+        since: at(1),
+        last: at(1),
+        tries: 1,
+        retry_requested: false,
     }
 }
