@@ -545,3 +545,6 @@ fn end_of_quarter(now: Timestamp) -> String {
     let ahead = Span::new().months(i64::from(last_month - today.month()));
     today.checked_add(ahead).map_or(today, |d| d.last_of_month()).to_string()
 }
+
+#[cfg(test)]
+mod tests;
