@@ -292,6 +292,7 @@ impl Findings {
         span: &Range<usize>,
         message: String,
     ) -> &mut Diagnostic {
+        debug_assert!(super::check::by_name(code).is_some(), "{code} is not in the registry");
         let source = Arc::clone(&self.source);
         let label = String::new();
         let at = self.list.len();

@@ -507,7 +507,10 @@ impl FromToml for RulesFile {
     fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
         match found.get_ref() {
             DeValue::String(_) => read(found, findings).map(|rule| Self(vec![rule])),
-            DeValue::Array(_) => Vec::from_toml(found, findings).map(Self),
+            // A list of which no rule can be read says nothing of what was meant.
+            DeValue::Array(list) => Vec::from_toml(found, findings)
+                .map(Self)
+                .filter(|rules| !rules.0.is_empty() || list.is_empty()),
             _ => {
                 misfit(Self::NOUN, found, findings);
                 None

@@ -7,6 +7,7 @@
 //! Pure: no clock, no network, no storage. What a mapping needs to know of the accounts (owners,
 //! other links) is an argument, [`Directory`].
 
+pub mod check;
 mod compile;
 pub mod condition;
 pub mod diagnostic;
@@ -17,6 +18,7 @@ mod fingerprint;
 mod load;
 pub mod model;
 mod parse;
+mod schema;
 pub mod transform;
 
 #[cfg(test)]
@@ -31,3 +33,4 @@ pub use model::{
     Assign, BackRule, BlankRule, Create, Direction, FarEdit, Field, FieldSide, Kind, Mapping,
     MatchKey, OnDelete, Qualification, Quiet, Rule, SideSpec, Stages, Table, TableRow, Unlisted,
 };
+pub use schema::schema;

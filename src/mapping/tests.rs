@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// The files beside the reference, by path and text.
 fn shipped() -> Vec<(String, String)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -17,6 +18,68 @@ fn shipped() -> Vec<(String, String)> {
     files
 }
 
+/// A mapping without a mistake, for mistakes to be put into.
+const SOUND: &str = r#"name = "people"
+
+[hubspot]
+object = "contacts"
+id_field = "salesforce_id"
+scope = "email is not none"
+
+[salesforce]
+object = "Lead"
+becomes = "Contact"
+id_field = "HubSpot_Id__c"
+create = { when = "stage in ['marketingqualifiedlead', 'customer']" }
+
+[[match]]
+hubspot = "email"
+salesforce = "Email"
+normalise = ["trim", "lower"]
+
+[[field]]
+name = "email"
+type = "text"
+hubspot = "email"
+salesforce = "Email"
+transform = ["trim", "lower"]
+
+[[field]]
+name = "stage"
+type = "choice"
+hubspot = "lifecyclestage"
+salesforce = "Lifecycle_Stage__c"
+values = [
+    { hubspot = "lead", salesforce = "Lead" },
+    { hubspot = "marketingqualifiedlead", salesforce = "MQL" },
+    { hubspot = "customer", salesforce = "Customer" },
+]
+conflict = ["furthest"]
+
+[[field]]
+name = "score"
+type = "number"
+hubspot = "lead_score"
+salesforce = "HubSpot_Score__c"
+direction = "to-salesforce"
+
+[stages]
+field = "stage"
+
+[[qualify]]
+name = "score"
+when = "score is not none and score >= 50"
+set = { stage = "marketingqualifiedlead" }
+reason = "the score reached 50"
+"#;
+
+fn findings(text: &str) -> String {
+    match load(vec![("people.toml".to_owned(), text.to_owned())]) {
+        Ok(mappings) => mappings.warnings.plain(),
+        Err(report) => report.plain(),
+    }
+}
+
 #[test]
 fn the_shipped_mappings_load_without_a_finding() {
     let files = shipped();
@@ -24,4 +87,274 @@ fn the_shipped_mappings_load_without_a_finding() {
     let mappings = load(files).unwrap_or_else(|report| panic!("{}", report.plain()));
     assert_eq!(mappings.warnings.plain(), "");
     assert_eq!(mappings.list.len(), count);
+    assert!(mappings.list.iter().all(|mapping| !mapping.examples.is_empty()));
+}
+
+/// Each mistake by what is replaced in the sound file.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("nothing", "", ""),
+    ("no TOML", "name = \"people\"", "name = people"),
+    ("an unknown key", "becomes = \"Contact\"", "become = \"Contact\""),
+    ("an unknown block", "[stages]", "[stage]"),
+    ("a missing key", "type = \"number\"\n", ""),
+    ("a missing block", "[hubspot]", "[hubspott]"),
+    ("a wrong type", "transform = [\"trim\", \"lower\"]\n\n", "transform = 1\n\n"),
+    ("a list that is a block", "[[qualify]]", "[qualify]"),
+    ("an unknown word", "\"to-salesforce\"", "\"to_salesforce\""),
+    ("an unknown type", "\"choice\"", "\"choise\""),
+    ("a name with blanks", "name = \"score\"\ntype", "name = \"Lead Score\"\ntype"),
+    ("a reserved name", "name = \"score\"\ntype", "name = \"now\"\ntype"),
+    ("a label", "\"lifecyclestage\"", "\"Lifecycle Stage\""),
+    ("a name twice", "name = \"score\"\ntype", "name = \"email\"\ntype"),
+    ("a place twice", "\"HubSpot_Score__c\"", "\"Email\""),
+    ("an id field", "\"HubSpot_Score__c\"", "\"HubSpot_Id__c\""),
+    (
+        "an unknown object",
+        "salesforce = \"HubSpot_Score__c\"",
+        "salesforce = { Led = \"HubSpot_Score__c\" }",
+    ),
+    ("an unnormalised key", "normalise = [\"trim\", \"lower\"]", ""),
+    ("an unknown link", "type = \"number\"", "type = { link = \"companys\" }"),
+    ("no address", "[stages]", "[owners.queues]\nInbound = \"Ann\"\n[stages]"),
+    ("no rule's id", "becomes = \"Contact\"", "assign = \"01Q\""),
+    ("no place across", "salesforce = \"HubSpot_Score__c\"\n", ""),
+    (
+        "no place at all",
+        "hubspot = \"lead_score\"\nsalesforce = \"HubSpot_Score__c\"\ndirection = \"to-salesforce\"",
+        "",
+    ),
+    ("an unknown transform", "transform = [\"trim\"", "transform = [\"trimm\""),
+    (
+        "a transform for another type",
+        "type = \"number\"",
+        "type = \"number\"\ntransform = [\"trim\"]",
+    ),
+    ("a transform without its argument", "transform = [\"trim\"", "transform = [\"truncate\""),
+    ("a transform's bad argument", "transform = [\"trim\"", "transform = [{ truncate = 0 }"),
+    ("a pair for both sides", "transform = [\"trim\"", "transform = [{ prefix = \"HS-\" }"),
+    ("a value of nothing", "{ hubspot = \"lead\", salesforce = \"Lead\" }", "{ name = \"lead\" }"),
+    ("values for a number", "type = \"choice\"", "type = \"number\""),
+    ("a name for two values", "salesforce = \"MQL\"", "salesforce = \"MQL\", name = \"lead\""),
+    (
+        "an unknown stand-in",
+        "conflict = [\"furthest\"]",
+        "conflict = [\"furthest\"]\nunlisted = { use = \"leads\" }",
+    ),
+    (
+        "a value without a way back",
+        "{ hubspot = \"lead\", salesforce = \"Lead\" }",
+        "{ hubspot = \"lead\" }",
+    ),
+    (
+        "values that pass one way",
+        "conflict = [\"furthest\"]",
+        "conflict = [\"furthest\"]\nunlisted = { hubspot = \"pass\" }",
+    ),
+    (
+        "a transform without a way back",
+        "transform = [\"trim\", \"lower\"]\n\n",
+        "transform = [\"lower\"]\nsalesforce_transform = [\"upper\"]\n\n",
+    ),
+    (
+        "furthest without stages",
+        "transform = [\"trim\", \"lower\"]\n\n",
+        "conflict = [\"furthest\"]\n\n",
+    ),
+    ("the highest text", "transform = [\"trim\", \"lower\"]\n\n", "first = \"highest\"\n\n"),
+    ("a rule after ask", "conflict = [\"furthest\"]", "conflict = [\"ask\", \"furthest\"]"),
+    (
+        "a rule after both sides",
+        "conflict = [\"furthest\"]",
+        "conflict = [\"hubspot\", \"salesforce\", \"furthest\"]",
+    ),
+    ("a rule twice", "conflict = [\"furthest\"]", "conflict = [\"furthest\", \"furthest\"]"),
+    (
+        "a one-way conflict",
+        "direction = \"to-salesforce\"",
+        "direction = \"to-salesforce\"\nconflict = \"hubspot\"",
+    ),
+    ("a stage by newest", "conflict = [\"furthest\"]", "conflict = [\"newest\"]"),
+    (
+        "a blank to nowhere",
+        "direction = \"to-salesforce\"",
+        "direction = \"to-salesforce\"\nblank = { to_hubspot = \"clear\" }",
+    ),
+    (
+        "a far edit of both sides",
+        "conflict = [\"furthest\"]",
+        "conflict = [\"furthest\"]\nfar_edit = \"leave\"",
+    ),
+    (
+        "a quiet choice",
+        "conflict = [\"furthest\"]",
+        "conflict = [\"furthest\"]\nquiet = { band = 5 }",
+    ),
+    ("a quiet band of nothing", "direction = \"to-salesforce\"", "quiet = { band = 0 }"),
+    (
+        "no span of time",
+        "conflict = [\"furthest\"]",
+        "conflict = [\"furthest\"]\ntolerance = \"soon\"",
+    ),
+    ("stages of an unknown field", "field = \"stage\"", "field = \"stages\""),
+    ("stages of a number", "field = \"stage\"", "field = \"score\""),
+    (
+        "an unknown stage",
+        "field = \"stage\"",
+        "field = \"stage\"\norder = [\"lead\", \"custommer\"]",
+    ),
+    (
+        "no way back",
+        "[[qualify]]",
+        "[[stages.back]]\nname = \"recycled\"\nfrom = \"lead\"\nto = \"customer\"\nwhen = \"true\"\nreason = \"none\"\n\n[[qualify]]",
+    ),
+    (
+        "rules of one name",
+        "[[qualify]]",
+        "[[stages.back]]\nname = \"score\"\nwhen = \"true\"\nreason = \"none\"\n\n[[qualify]]",
+    ),
+    ("a qualification of nothing", "set = { stage = \"marketingqualifiedlead\" }", "set = {}"),
+    ("an unknown field to set", "set = { stage = ", "set = { stag = "),
+    ("an unknown value to set", "\"marketingqualifiedlead\" }\nreason", "\"mql\" }\nreason"),
+    (
+        "a value of another type to set",
+        "set = { stage = \"marketingqualifiedlead\" }",
+        "set = { score = \"high\" }",
+    ),
+    ("a condition that ends early", "score >= 50", "score >="),
+    ("a condition with an unknown name", "score >= 50", "scroe >= 50"),
+    ("an unknown name in quotes", "score >= 50", "'stag' in changed.hubspot"),
+    (
+        "a scope that looks across",
+        "scope = \"email is not none\"",
+        "scope = \"salesforce.email is not none\"",
+    ),
+    (
+        "a scope of what is across",
+        "hubspot = \"email\"\nsalesforce = \"Email\"\ntransform",
+        "salesforce = \"Email\"\ndirection = \"read\"\ntransform",
+    ),
+    ("a choice that is none", "'customer']", "'custommer']"),
+    ("a number in quotes", "score >= 50", "score >= '50'"),
+    ("text as a number", "scope = \"email is not none\"", "scope = \"email == 1\""),
+    ("a blank that is less", "score is not none and score >= 50", "score < 50"),
+    ("a sum with a blank", "score is not none and score >= 50", "score + 1 >= 50"),
+    ("neither true nor false", "score is not none and score >= 50", "stage"),
+    (
+        "an example of what is not mapped",
+        "[[qualify]]",
+        "[[example]]\nname = \"e\"\nhubspot = { lifecycle = \"lead\" }\nbase = { stage = \"leed\" }\nexpect = { conflicts = [\"mail\"] }\n\n[[qualify]]",
+    ),
+];
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
+    let mut told = String::new();
+    for (mistake, found, put) in MISTAKES {
+        assert!(SOUND.contains(found), "{mistake}: {found:?} does not stand in the sound file");
+        let text = SOUND.replacen(found, put, 1);
+        told.push_str(&format!("# {mistake}\n{}\n", findings(&text)));
+    }
+    insta::assert_snapshot!("mistakes", told);
+}
+
+#[test]
+fn every_check_finds_something_in_the_mistakes() {
+    let told: String =
+        MISTAKES.iter().map(|(_, found, put)| findings(&SOUND.replacen(found, put, 1))).collect();
+    // Whether examples hold is found by whoever may decide, so not here.
+    let silent: Vec<&str> = check::REGISTRY
+        .iter()
+        .map(|check| check.name)
+        .filter(|name| !told.contains(&format!("[{name}]")))
+        .collect();
+    assert_eq!(silent, Vec::<&str>::new());
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_told_in_one_run() {
+    let mut one = SOUND.to_owned();
+    for (found, put) in [
+        ("becomes = \"Contact\"", "become = \"Contact\""),
+        ("\"to-salesforce\"", "\"to_salesforce\""),
+        ("score >= 50", "scroe >= 50"),
+        ("'customer']", "'custommer']"),
+    ] {
+        one = one.replacen(found, put, 1);
+    }
+    let two = SOUND.replacen("\"furthest\"", "\"farthest\"", 1);
+    let report = load(vec![("b.toml".to_owned(), two), ("a.toml".to_owned(), one)]).unwrap_err();
+    let places: Vec<String> =
+        report.plain().lines().filter(|line| !line.starts_with(' ')).map(str::to_owned).collect();
+    insta::assert_snapshot!(places.join("\n"));
+    assert_eq!(report.errors() + report.warnings(), places.len());
+}
+
+#[test]
+fn a_fingerprint_is_of_the_meaning() {
+    let of = |text: &str| {
+        let mappings = load(vec![("p.toml".to_owned(), text.to_owned())]).unwrap();
+        mappings.list[0].fingerprint
+    };
+    let sound = of(SOUND);
+    assert_eq!(sound, of(SOUND));
+    assert_eq!(sound, of(&format!("# a comment\n{SOUND}")));
+    assert_eq!(
+        sound,
+        of(&SOUND.replacen("name = \"people\"", "name = \"people\"\nabout = \"x\"", 1))
+    );
+    assert_ne!(sound, of(&SOUND.replacen(">= 50", ">= 60", 1)));
+    assert_ne!(
+        sound,
+        of(&SOUND.replacen(
+            "\"lower\"]\n\n[[field]]\nname = \"stage",
+            "\"upper\"]\n\n[[field]]\nname = \"stage",
+            1
+        ))
+    );
+    // The very number: if it moves, every mapping looks changed after an upgrade.
+    insta::assert_snapshot!(sound);
+}
+
+#[test]
+fn a_mapping_says_what_to_read() {
+    let mappings = load(vec![("p.toml".to_owned(), SOUND.to_owned())]).unwrap();
+    let people = mappings.get("people").unwrap();
+    let join =
+        |names: std::collections::BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(" ");
+    use crate::record::Side::{HubSpot, Salesforce};
+    assert_eq!(
+        join(people.names(HubSpot, "contacts")),
+        "email lead_score lifecyclestage salesforce_id"
+    );
+    assert_eq!(
+        join(people.names(Salesforce, "Contact")),
+        "Email HubSpot_Id__c HubSpot_Score__c Lifecycle_Stage__c"
+    );
+    assert_eq!(join(people.stamps(HubSpot, "contacts")), "email");
+    assert_eq!(join(people.stamps(Salesforce, "Lead")), "Email");
+}
+
+#[test]
+fn rows_that_share_a_value_are_one_value() {
+    let text = SOUND.replacen(
+        "{ hubspot = \"lead\", salesforce = \"Lead\" },",
+        "{ name = \"new\", hubspot = [\"lead\", \"subscriber\"], salesforce = \"Lead\" },
+         { hubspot = \"other\", salesforce = [\"Lead\", \"Raw\"] },",
+        1,
+    );
+    let mappings = load(vec![("p.toml".to_owned(), text)]).unwrap();
+    let table = mappings.list[0].field("stage").unwrap().table.as_ref().unwrap();
+    use crate::record::Side::{HubSpot, Salesforce};
+    for (side, value) in [
+        (HubSpot, "lead"),
+        (HubSpot, "subscriber"),
+        (HubSpot, "other"),
+        (Salesforce, "Lead"),
+        (Salesforce, "Raw"),
+    ] {
+        assert_eq!(table.key_of(side, value), Some("new"), "{value}");
+    }
+    assert_eq!(table.value_of(HubSpot, "new"), Some("lead"));
+    assert_eq!(table.value_of(Salesforce, "new"), Some("Lead"));
+    assert_eq!(mappings.list[0].stages.as_ref().unwrap().order[0], "new");
 }

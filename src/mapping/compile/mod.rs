@@ -89,6 +89,7 @@ pub(super) fn compile(
     };
     mapping.fingerprint = super::fingerprint::of(&mapping);
     mapping.examples = examples::compile(items(&file.example), &mapping, declared, findings);
+    super::check::run(file, &mapping, findings);
     Some(mapping)
 }
 
