@@ -76,7 +76,9 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
         .unwrap_or("sandbox.my.salesforce.com")
         .to_owned();
-    let scheme = parts.uri.scheme_str().unwrap_or("http");
+    // A request that was served says no scheme. Salesforce is reached by TLS, a local port is not.
+    let local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
+    let scheme = parts.uri.scheme_str().unwrap_or(if local { "http" } else { "https" });
     let base = format!("{scheme}://{host}");
     let path = segments(parts.uri.path());
     let names: Vec<&str> = path.iter().map(String::as_str).collect();
