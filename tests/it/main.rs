@@ -1,6 +1,14 @@
 //! What holds for the whole: the borders between rooms, the binary's command line, the unit files,
 //! and every command that the README shows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod borders;
+mod contract;
 mod sign_in;
 mod source;

@@ -120,7 +120,12 @@ impl Salesforce {
                 let took = SignedDuration::try_from(asked.elapsed()).unwrap_or_default();
                 date.saturating_sub(took).unwrap_or(date)
             }
-            (None, None) => return Err(request_error(&doing, "the answer has no Date".into())),
+            // Without a date, a round ends with its first page: at what that page has seen.
+            (None, None) => page
+                .records
+                .last()
+                .and_then(|row| wire::text(row, "SystemModstamp").and_then(wire::moment))
+                .unwrap_or(round.from.saturating_add(self.overlap()).unwrap_or(round.from)),
         };
         let full = !page.done || page.records.len() >= self.settings.page as usize;
         let last = match page.records.last().filter(|_| full) {
