@@ -187,7 +187,7 @@ async fn note(
     let route = request
         .extensions()
         .get::<MatchedPath>()
-        .map_or_else(|| path.to_owned(), |matched| matched.as_str().to_owned());
+        .map_or_else(|| guessed(path), |matched| matched.as_str().to_owned());
     let method = request.method().as_str().to_owned();
     let key = CallKey { side, method: method.clone(), route: route.clone(), status: None };
     let shown = request.uri().path_and_query().map_or(path, |full| full.as_str());
@@ -206,6 +206,18 @@ async fn note(
     response
 }
 
+/// A template for a path that no handler has explained (yet): what looks like an id is left out.
+fn guessed(path: &str) -> String {
+    let id = |segment: &str| {
+        let digits = segment.chars().filter(char::is_ascii_digit).count();
+        let salesforce =
+            matches!(segment.len(), 15 | 18) && segment.chars().all(|c| c.is_ascii_alphanumeric());
+        segment.contains(['@', '%']) || digits > 0 && (digits == segment.len() || salesforce)
+    };
+    let segments = path.split('/').map(|at| if id(at) { "{id}" } else { at });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 fn purpose(method: &Method, path: &str) -> Purpose {
     const READS: [&str; 6] =
         ["/search", "/batch/read", "/query", "/queryAll", "/access-token-info", "/read"];
@@ -217,5 +229,44 @@ fn purpose(method: &Method, path: &str) -> Purpose {
         Purpose::Read
     } else {
         Purpose::Write
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lose_their_ids() {
+        for (path, route) in [
+            ("/crm/v3/objects/contacts/101000000001", "/crm/v3/objects/contacts/{id}"),
+            ("/crm/v3/objects/contacts/a@example.com", "/crm/v3/objects/contacts/{id}"),
+            (
+                "/crm/objects/2026-09/0-1/5/associations/0-2",
+                "/crm/objects/2026-09/0-1/{id}/associations/0-2",
+            ),
+            (
+                "/services/data/v62.0/sobjects/Lead/00Q5g00000ABCDEAA4",
+                "/services/data/v62.0/sobjects/Lead/{id}",
+            ),
+            ("/services/data/v62.0/composite/sobjects", "/services/data/v62.0/composite/sobjects"),
+        ] {
+            assert_eq!(guessed(path), route);
+        }
+    }
+
+    #[test]
+    fn purposes_follow_method_and_path() {
+        for (method, path, expected) in [
+            (Method::GET, "/crm/v3/owners", Purpose::Read),
+            (Method::POST, "/crm/v3/objects/contacts/search", Purpose::Read),
+            (Method::POST, "/crm/v3/objects/contacts/batch/read", Purpose::Read),
+            (Method::POST, "/crm/v3/objects/contacts/batch/update", Purpose::Write),
+            (Method::PATCH, "/services/data/v62.0/sobjects/Lead/00Q", Purpose::Write),
+            (Method::POST, "/services/oauth2/token", Purpose::Token),
+            (Method::POST, "/oauth/2026-03/token", Purpose::Token),
+        ] {
+            assert_eq!(purpose(&method, path), expected, "{method} {path}");
+        }
     }
 }

@@ -244,10 +244,7 @@ fn admitted(
         .get(http::header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "));
-    let grant = account.auth.check(bearer, asked.now, asked.expire.is_some())?;
-    if asked.expire.is_some() {
-        return Err(oauth::expired(asked.now, asked.now));
-    }
+    let grant = account.auth.check(bearer, asked.now, asked.expire)?;
     let (app, private) = (grant.app, grant.private);
     let (target, template, dated) = target(&asked.segments)?;
     asked.dated = dated;

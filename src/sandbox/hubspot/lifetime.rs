@@ -42,11 +42,7 @@ impl Account {
             .get(&id)
             .filter(|record| record.archived.is_some())
             .ok_or(WriteError::NotFound { object, id })?;
-        let claims: Changes = table
-            .unique
-            .keys()
-            .filter_map(|name| Some((Arc::clone(name), record.stored(name)?.to_owned())))
-            .collect();
+        let claims = held(record, &table.unique);
         self.check_unique(object, &claims, Some(id))?;
         let table = self.table_mut(object);
         for (name, value) in claims {
@@ -98,29 +94,27 @@ impl Account {
             self.retire(old, id, by);
         }
         let table = self.table_mut(object);
-        let claims: Vec<Arc<str>> = table.unique.keys().cloned().collect();
-        for name in claims {
-            let values = table.unique.entry(Arc::clone(&name)).or_default();
-            if let Some(value) = survivor.stored(&name) {
-                values.insert(value.to_owned(), id);
-            }
-            if &*name == "email" {
-                let more = survivor.stored("hs_additional_emails").unwrap_or_default();
-                for address in more.split(';').filter(|at| !at.is_empty()) {
-                    values.insert(address.to_owned(), id);
-                }
-            }
+        for (name, value) in held(&survivor, &table.unique) {
+            table.unique.entry(name).or_default().insert(value, id);
         }
         table.records.insert(id, Arc::new(survivor));
         self.publish(object, id, by);
-        for old in [primary.id, other.id] {
-            for (to, types) in self.associations.take((object, old)) {
-                for kind in types.into_iter().filter(|_| to != (object, id)) {
-                    self.associate((object, id), to, Some(kind), by);
+        self.move_edges(object, (primary.id, other.id), id, by);
+        Ok(id)
+    }
+
+    /// Gives the survivor both records' associations; the primary's primary company stays the one.
+    fn move_edges(&mut self, object: Object, old: (u64, u64), survivor: u64, by: &By) {
+        let retired = [(object, old.0), (object, old.1)];
+        for (end, labels) in [(retired[0], true), (retired[1], false)] {
+            let edges = self.associations.take(end);
+            for (to, types) in edges.into_iter().filter(|(to, _)| !retired.contains(to)) {
+                self.associate((object, survivor), to, None, by);
+                for kind in types.into_iter().filter(|_| labels) {
+                    self.associate((object, survivor), to, Some(kind), by);
                 }
             }
         }
-        Ok(id)
     }
 
     /// Takes a merged record out of the account, and out of search as late as any change.
@@ -195,15 +189,28 @@ impl Account {
     }
 }
 
-/// Frees the unique values that a record holds.
-fn release(record: &Record, unique: &mut BTreeMap<Arc<str>, BTreeMap<String, u64>>) {
-    for (name, holders) in unique {
+type Unique = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
+
+/// The unique values that a record claims: a contact's secondary addresses are among them.
+fn held(record: &Record, unique: &Unique) -> Changes {
+    let mut claims: Changes = Vec::new();
+    for name in unique.keys() {
         let more = (&**name == "email").then(|| record.stored("hs_additional_emails")).flatten();
-        let held = record.stored(name).into_iter();
-        for value in held.chain(more.into_iter().flat_map(|all| all.split(';'))) {
-            if holders.get(value) == Some(&record.id) {
-                holders.remove(value);
-            }
+        let values = record.stored(name).into_iter();
+        for value in values.chain(more.into_iter().flat_map(|all| all.split(';'))) {
+            claims.push((Arc::clone(name), value.to_owned()));
+        }
+    }
+    claims
+}
+
+/// Frees the unique values that a record holds.
+fn release(record: &Record, unique: &mut Unique) {
+    for (name, value) in held(record, unique) {
+        if let Some(holders) = unique.get_mut(&name)
+            && holders.get(&value) == Some(&record.id)
+        {
+            holders.remove(&value);
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::api::{Answer, Asked};
 use super::errors::{Refusal, categorized, plain};
 use super::record::instant;
+use crate::sandbox::fault::ExpireToken;
 
 /// The token of the private app that a fresh account has.
 pub const PRIVATE_TOKEN: &str = "pat-na1-11111111-2222-3333-4444-555555555555";
@@ -121,11 +122,17 @@ impl Auth {
         }
     }
 
-    /// Expires a token.
+    /// Expires an OAuth token. A private app's token has no expiry: it ends by [`Auth::revoke`].
     pub fn expire(&mut self, token: &str, now: Timestamp) {
-        if let Some(grant) = self.tokens.get_mut(token) {
+        if let Some(grant) = self.tokens.get_mut(token).filter(|grant| !grant.private) {
             grant.expires = Some(grant.expires.map_or(now, |at| at.min(now)));
         }
+    }
+
+    /// Ends a token for good, as an admin who rotates a private app's token does.
+    pub fn revoke(&mut self, token: &str) {
+        self.tokens.remove(token);
+        self.refreshes.remove(token);
     }
 
     /// Uninstalls an OAuth app: its tokens and refresh tokens are worth nothing from now on.
@@ -134,18 +141,21 @@ impl Auth {
         self.refreshes.retain(|_, grant| grant.app != app);
     }
 
-    /// Checks the token of a call.
+    /// Checks the token of a call. A fault may have it count as expired: once and for all where a
+    /// token can expire, and for this call alone where the sign-in as a whole is taken away, so
+    /// that both kinds of app are well again when the fault ends.
     pub(super) fn check(
         &mut self,
         token: Option<&str>,
         now: Timestamp,
-        expire: bool,
+        expire: Option<ExpireToken>,
     ) -> Result<&Grant, Refusal> {
-        if expire && let Some(token) = token {
+        if let (Some(token), Some(ExpireToken { forever: false })) = (token, expire) {
             self.expire(token, now);
         }
         let grant = token.and_then(|token| self.tokens.get(token)).ok_or_else(unknown_token)?;
         match grant.expires {
+            _ if expire.is_some() => Err(expired(now, now)),
             Some(at) if at <= now => Err(expired(at, now)),
             _ => Ok(grant),
         }
@@ -163,7 +173,7 @@ fn unknown_token() -> Refusal {
 }
 
 /// The refusal of an expired token.
-pub(super) fn expired(at: Timestamp, now: Timestamp) -> Refusal {
+fn expired(at: Timestamp, now: Timestamp) -> Refusal {
     let ago = now.duration_since(at).as_secs();
     let message = format!("The OAuth token used to make this call expired {ago} second(s) ago.");
     categorized(401, "EXPIRED_AUTHENTICATION", message)
@@ -216,8 +226,7 @@ pub(super) fn call(
         ("POST", ["oauth", "v3" | "2026-03" | "2026-09", "token", "revoke"]) => {
             let form = asked.form();
             if let Some(token) = form.get("token") {
-                auth.tokens.remove(token);
-                auth.refreshes.remove(token);
+                auth.revoke(token);
             }
             Ok(Answer::empty(204))
         }

@@ -326,7 +326,8 @@ pub(super) fn nothing_to_update() -> Refusal {
     categorized(400, "VALIDATION_ERROR", message).with("context", json!({ "properties": ["{}"] }))
 }
 
-/// Archiving what is gone already is answered like archiving what is there.
+/// Archiving what is gone already is answered like archiving what is there. A retired id is gone:
+/// only reads and single updates follow it.
 pub(super) fn archive(
     account: &mut Account,
     object: Object,
@@ -334,7 +335,6 @@ pub(super) fn archive(
     by: &By,
 ) -> Result<Answer, Refusal> {
     if let Ok(id) = id.parse::<u64>() {
-        let id = account.table(object).survivor(id);
         account.put_away(object, id, by);
     }
     Ok(Answer::empty(204))

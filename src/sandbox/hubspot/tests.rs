@@ -2,6 +2,7 @@
 
 mod batches;
 mod edges;
+mod invariants;
 mod lifecycle;
 mod lifetimes;
 mod oauths;

@@ -83,3 +83,32 @@ async fn an_erased_contact_never_comes_back() {
     }
     assert_eq!(hub.get(&format!("/crm/v3/objects/contacts/{id}?archived=true")).await.status, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_survivor_keeps_both_records_associations() {
+    let hub = Hub::new();
+    let now = hub.now();
+    let mut world = hub.sandbox.world();
+    let account = &mut world.hubspot;
+    let mut create = |object, name, value| {
+        account.create_as_user(object, &[(name, value)], 51_001, now).unwrap()
+    };
+    let a = create(Object::Contact, "email", "a@example.com");
+    let b = create(Object::Contact, "email", "b@example.com");
+    let one = create(Object::Company, "name", "One");
+    let two = create(Object::Company, "name", "Two");
+    for (contact, company) in [(a, two), (b, one)] {
+        let ends = ((Object::Contact, contact), (Object::Company, company));
+        account.associate_as_user(ends.0, ends.1, 51_001, now).unwrap();
+    }
+    account.associate_as_user((Object::Contact, a), (Object::Contact, b), 51_001, now).unwrap();
+    let id = account.merge_as_user(Object::Contact, a, b, 51_001, now).unwrap();
+    assert_eq!(account.associated(Object::Contact, id, Object::Company), [one, two]);
+    assert_eq!(account.primary_company(id), Some(two), "the primary's stays");
+    assert!(account.associated(Object::Contact, id, Object::Contact).is_empty());
+    assert_eq!(
+        account.value(Object::Company, one, "num_associated_contacts").as_deref(),
+        Some("1")
+    );
+    assert_eq!(account.associated(Object::Company, one, Object::Contact), [id]);
+}

@@ -78,6 +78,12 @@ async fn a_code_becomes_a_token_that_expires_and_is_refreshed() {
     assert_eq!(fresh.body["refresh_token"], refresh.as_str());
     let access = fresh.body["access_token"].as_str().unwrap();
     assert_eq!(read(access).await.status, 200);
+    hub.sandbox.world().faults.arm_order(&"expire-token".parse().unwrap()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(access).await.body["category"], "EXPIRED_AUTHENTICATION");
+    }
+    let fresh = token(&hub, &form).await;
+    let access = fresh.body["access_token"].as_str().unwrap();
     let body = format!("token={access}");
     let seen = hub.with_token("", "POST", "/oauth/2026-03/token/introspect", &body).await;
     assert_eq!(
