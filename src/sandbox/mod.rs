@@ -25,6 +25,8 @@ pub mod server;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::extract::State;
+
 pub use calls::Calls;
 pub use clock::SandboxClock;
 
@@ -96,6 +98,23 @@ impl Sandbox {
     fn wrapped(&self, api: axum::Router, side: fault::Side) -> axum::Router {
         let struck = fault::wrap(api, self.clone(), side);
         let noted = calls::wrap(struck, self.clone(), side);
-        admin::router(self.clone()).merge(noted)
+        let dated = noted.layer(axum::middleware::from_fn_with_state(self.clone(), date));
+        admin::router(self.clone()).merge(dated)
     }
+}
+
+/// Both platforms' edges stamp every answer, in whole seconds. A server on a real port would stamp
+/// its machine's time, which is not the sandbox's.
+async fn date(
+    State(sandbox): State<Sandbox>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let mut response = next.run(request).await;
+    let printed = jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&sandbox.clock().now());
+    if let Some(value) = printed.ok().and_then(|date| http::HeaderValue::from_str(&date).ok()) {
+        response.headers_mut().insert(http::header::DATE, value);
+    }
+    response
 }
