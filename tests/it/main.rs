@@ -10,5 +10,6 @@
 
 mod borders;
 mod contract;
+mod hubspot;
 mod sign_in;
 mod source;

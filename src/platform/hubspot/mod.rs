@@ -57,6 +57,8 @@ pub struct Settings {
     pub window: Window,
     /// Searches of the whole account, which all apps share and no header tells.
     pub search_window: Window,
+    /// Calls to the associations API, which has a window of its own and no headers.
+    pub association_window: Window,
     /// Calls under way at once.
     pub at_once: usize,
     /// How calls are tried again.
@@ -83,6 +85,7 @@ impl Settings {
             app_id: None,
             window: Window { max: 100, per: Duration::from_secs(10) },
             search_window: Window { max: 5, per: Duration::from_secs(1) },
+            association_window: Window { max: 100, per: Duration::from_secs(10) },
             at_once: 4,
             retry: RetrySettings::default(),
             overlap: Duration::from_secs(60),
@@ -94,8 +97,9 @@ impl Settings {
 pub struct HubSpot {
     client: Client,
     paths: Paths,
-    /// Everything but search.
+    /// Everything but searches and associations.
     core: Arc<Lane>,
+    associations: Arc<Lane>,
     search: Arc<Lane>,
     overlap: SignedDuration,
     known: Arc<Known>,
@@ -131,6 +135,11 @@ impl HubSpot {
             client: Client::new(settings.base, http, tokens, dialect, settings.retry, seed),
             paths: Paths(settings.version),
             core: Lane::new("hubspot", &[settings.window], settings.at_once),
+            associations: Lane::new(
+                "hubspot associations",
+                &[settings.association_window],
+                settings.at_once,
+            ),
             search: Lane::new("hubspot search", &[settings.search_window], settings.at_once.min(3)),
             overlap: SignedDuration::try_from(settings.overlap)
                 .unwrap_or(SignedDuration::from_mins(1)),

@@ -276,7 +276,7 @@ impl HubSpot {
         let doing = format!("reading the {to} of {} {from}", ids.len());
         let path = self.paths.associations(from, to, "read");
         let body = InputsJson { inputs: ids.iter().map(|id| IdInput { id }).collect() };
-        let read: AssociationsJson = self.post(&self.core, path, &body, &doing).await?;
+        let read: AssociationsJson = self.post(&self.associations, path, &body, &doing).await?;
         let is_none = |error: &ErrorJson| {
             error.sub_category.0.ends_with("NO_ASSOCIATIONS_FOUND")
                 || error.category.0 == "OBJECT_NOT_FOUND"

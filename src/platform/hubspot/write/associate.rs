@@ -72,20 +72,28 @@ impl HubSpot {
         if wanted.is_empty() {
             let old = now.unwrap_or_default();
             let path = self.paths.association(false, (object, id), (to, &old));
-            let mut call = Call::get(&self.core, path.route, path.path, doing.as_str()).not_json();
+            let mut call =
+                Call::get(&self.associations, path.route, path.path, doing.as_str()).not_json();
             call.method = Method::DELETE;
             return self.association_call(&call, to).await;
         }
         let path = self.paths.association(true, (object, id), (to, &wanted));
-        let mut call = Call::get(&self.core, path.route, path.path, doing.as_str()).not_json();
+        let mut call =
+            Call::get(&self.associations, path.route, path.path, doing.as_str()).not_json();
         call.method = Method::PUT;
         self.association_call(&call, to).await?;
         let (Some(primary), Some(_)) = (primary_type(object, to), now) else { return Ok(()) };
         let path = self.paths.association(false, (object, id), (to, &wanted));
         let label =
             [LabelJson { association_category: "HUBSPOT_DEFINED", association_type_id: primary }];
-        let call =
-            Call::send(&self.core, Method::PUT, path.route, path.path, &label, doing.as_str());
+        let call = Call::send(
+            &self.associations,
+            Method::PUT,
+            path.route,
+            path.path,
+            &label,
+            doing.as_str(),
+        );
         let call = call.map_err(|error| {
             let error = broken(&doing, ErrorKind::Request, error.to_string());
             Box::new(Outcome::NotDone(error))
