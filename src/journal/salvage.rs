@@ -49,7 +49,7 @@ pub struct Salvaged {
 /// [`Error::Damaged`] where the engine cannot open the old files at all; [`Error::Unfit`] where
 /// `to` is not empty; [`Error::InUse`], [`Error::Full`], [`Error::Io`].
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvaged, Error> {
-    let mut old = SledStore::open(from, options)?;
+    let mut old = SledStore::open_behind(from, options)?;
     let mut new = fresh(to, options)?;
     rescue(&mut old, &mut new)
 }

@@ -7,8 +7,13 @@
 //! 4. Small values, and a fresh copy at start where most of the file is dead: it never shrinks.
 //! 5. One thread owns it, and a panic of it is caught.
 //!
+//! One more thing was found: it takes a file whose end is cut off for one that a crash left, and
+//! opens without the lost rows and without a word. So each flush has a number, inside and in a file
+//! of its own beside, and a database that is behind that file is called damaged.
+//!
 //! ```text
 //! <directory>/LOCK     who has it open
+//! <directory>/HEAD     the number of the last flush, written after it
 //! <directory>/db/      sled's files
 //! <directory>/db.new/  a copy that is being made: removed at the next start
 //! <directory>/db.old/  what a finished copy replaced: removed at the next start
@@ -16,6 +21,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +31,7 @@ use super::store::{Op, Row, Span, Store, Usage};
 const DB: &str = "db";
 const NEW: &str = "db.new";
 const OLD: &str = "db.old";
+const HEAD: &str = "HEAD";
 
 /// How many rows a copy carries over at a time.
 const COPY_ROWS: usize = 100;
@@ -61,12 +68,39 @@ pub struct SledStore {
     /// Nothing after an error, until it is opened anew.
     open: Option<Opened>,
     syncs: u64,
+    head: Head,
     /// Held until the store is dropped; its file says who holds it.
     _lock: File,
 }
 
+/// The number of the last flush.
+struct Head {
+    number: u64,
+    file: File,
+    /// Something was written since.
+    moved: bool,
+}
+
+impl Head {
+    /// Reads the number from its file. A file that is absent or short says nothing.
+    fn open(dir: &Path) -> Result<Self, Error> {
+        let io = |error: std::io::Error| Error::io("opened", &error);
+        let options = File::options().create(true).truncate(false).read(true).write(true).clone();
+        let file = options.open(dir.join(HEAD)).map_err(io)?;
+        let mut bytes = [0; 8];
+        let number = match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => u64::from_be_bytes(bytes),
+            Err(_) => 0,
+        };
+        Ok(Self { number, file, moved: false })
+    }
+}
+
 struct Opened {
     db: ::sled::Db,
+    /// The number of the last flush, as the database has it. A tree of its own: the rows' keys
+    /// belong to the journal.
+    head: ::sled::Tree,
     /// The database's file, for the sync that sled does not do.
     file: File,
 }
@@ -83,6 +117,22 @@ impl SledStore {
     /// # Errors
     /// [`Error::InUse`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`].
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Error> {
+        let mut store = Self::open_behind(dir, options)?;
+        let inside = store.opened()?.number()?;
+        if inside < store.head.number {
+            let outside = store.head.number;
+            let detail = format!("its files end at flush {inside}, the last one was {outside}");
+            return Err(Error::Damaged { detail });
+        }
+        store.head.number = inside;
+        if store.is_mostly_dead()? {
+            store.copy()?;
+        }
+        Ok(store)
+    }
+
+    /// The same, but takes a database whose end is lost for what it still is: for salvage.
+    pub(super) fn open_behind(dir: &Path, options: &Options) -> Result<Self, Error> {
         let made = |error: &std::io::Error| Error::io("opened", error);
         let is_new = !dir.exists();
         fs::create_dir_all(dir).map_err(|error| made(&error))?;
@@ -93,17 +143,14 @@ impl SledStore {
         tidy(dir)?;
         let opened = open_db(&dir.join(DB), options)?;
         sync_dir(dir)?;
-        let mut store = Self {
+        Ok(Self {
             dir: dir.to_owned(),
             options: options.clone(),
             open: Some(opened),
             syncs: 0,
+            head: Head::open(dir)?,
             _lock: lock,
-        };
-        if store.is_mostly_dead()? {
-            store.copy()?;
-        }
-        Ok(store)
+        })
     }
 
     fn opened(&self) -> Result<&Opened, Error> {
@@ -137,7 +184,7 @@ impl SledStore {
     fn copy(&mut self) -> Result<(), Error> {
         let renamed = |error: std::io::Error| Error::io("renamed", &error);
         let (db, new, old) = (self.dir.join(DB), self.dir.join(NEW), self.dir.join(OLD));
-        copy_rows(&self.opened()?.db, &new, &self.options)?;
+        copy_rows(self.opened()?, &new, &self.options)?;
         sync_dir(&self.dir)?;
         self.open = None;
         fs::rename(&db, &old).map_err(renamed)?;
@@ -160,6 +207,14 @@ impl SledStore {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+impl Opened {
+    fn number(&self) -> Result<u64, Error> {
+        let bytes = self.head.get(HEAD).map_err(|error| engine("read", &error))?;
+        let bytes = bytes.and_then(|bytes| bytes.as_ref().try_into().ok());
+        Ok(bytes.map_or(0, u64::from_be_bytes))
     }
 }
 
@@ -194,13 +249,24 @@ impl Store for SledStore {
         }
         self.opened()?.db.apply_batch(all).map_err(|error| engine("written", &error))?;
         pump();
+        self.head.moved = true;
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Error> {
+        let number = self.head.number + u64::from(self.head.moved);
         let opened = self.opened()?;
+        if self.head.moved {
+            let bytes = number.to_be_bytes();
+            opened.head.insert(HEAD, &bytes).map_err(|error| engine("synced", &error))?;
+        }
         opened.db.flush().map_err(|error| engine("synced", &error))?;
         opened.file.sync_data().map_err(|error| Error::io("synced", &error))?;
+        // Written after the flush and not synced itself: it is never ahead of what is durable.
+        let bytes = number.to_be_bytes();
+        self.head.file.write_all_at(&bytes, 0).map_err(|error| Error::io("synced", &error))?;
+        self.head.number = number;
+        self.head.moved = false;
         self.syncs += 1;
         Ok(())
     }
@@ -321,11 +387,12 @@ fn open_db(path: &Path, options: &Options) -> Result<Opened, Error> {
         .map_err(|error| engine("opened", &error))?;
     let file = File::open(path.join("db")).map_err(|error| Error::io("opened", &error))?;
     sync_dir(path)?;
-    Ok(Opened { db, file })
+    let head = db.open_tree(HEAD).map_err(|error| engine("opened", &error))?;
+    Ok(Opened { db, head, file })
 }
 
 /// Copies every row into a fresh database and makes it durable.
-fn copy_rows(from: &::sled::Db, to: &Path, options: &Options) -> Result<(), Error> {
+fn copy_rows(from: &Opened, to: &Path, options: &Options) -> Result<(), Error> {
     let io = |error: std::io::Error| Error::io("copied", &error);
     if to.exists() {
         fs::remove_dir_all(to).map_err(io)?;
@@ -333,7 +400,7 @@ fn copy_rows(from: &::sled::Db, to: &Path, options: &Options) -> Result<(), Erro
     let target = open_db(to, options)?;
     let mut batch = ::sled::Batch::default();
     let mut size = 0;
-    for row in from.iter() {
+    for row in from.db.iter() {
         let (key, value) = row.map_err(|error| engine("read", &error))?;
         batch.insert(key, value);
         size += 1;
@@ -345,6 +412,8 @@ fn copy_rows(from: &::sled::Db, to: &Path, options: &Options) -> Result<(), Erro
         }
     }
     target.db.apply_batch(batch).map_err(|error| engine("copied", &error))?;
+    let number = from.number()?.to_be_bytes();
+    target.head.insert(HEAD, &number).map_err(|error| engine("copied", &error))?;
     target.db.flush().map_err(|error| engine("copied", &error))?;
     target.file.sync_all().map_err(io)
 }
