@@ -22,6 +22,8 @@ mod schema;
 pub mod transform;
 
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod tests;
 
 pub use condition::{Condition, ConditionError, Facts};

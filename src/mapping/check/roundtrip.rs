@@ -44,7 +44,7 @@ pub(super) fn run(checked: &Checked<'_>, findings: &mut Findings) {
 }
 
 /// The object of `side` on which the field lives.
-fn object<'a>(field: &'a Field, side: Side) -> Option<&'a str> {
+fn object(field: &Field, side: Side) -> Option<&str> {
     field.sides.get(side).as_ref()?.names.keys().next().map(String::as_str)
 }
 
