@@ -80,6 +80,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// The writes.
     pub writes: PerSide<Option<PlannedWrite>>,
+    /// The lines of history that they are worth, should the process end before their results are
+    /// stored: afterwards both sides are equal and nobody could tell what was overwritten.
+    pub lines: Vec<super::history::HistoryLine>,
 }
 
 /// That a person's data was erased, without the data.

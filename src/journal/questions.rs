@@ -88,6 +88,12 @@ pub struct RejectEntry {
 }
 
 impl RejectEntry {
+    /// Whether it concerns the whole record.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.field == WHOLE_RECORD
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn place(&self) -> RejectPlace {

@@ -114,6 +114,40 @@ impl Plan {
         self.writes.hubspot.is_none() && self.writes.salesforce.is_none()
     }
 
+    /// Takes fields, by the platform's names, out of the write to `side`: what they were to bring is
+    /// not agreed on, and a one-time rule that set one of them has not applied. `whole` takes the
+    /// write out altogether; a change of a record goes too once nothing of it is left.
+    pub fn withhold(
+        &mut self,
+        mapping: &Mapping,
+        side: Side,
+        names: &BTreeSet<String>,
+        whole: bool,
+    ) {
+        let Some(write) = self.writes.get_mut(side) else { return };
+        write.fields.retain(|name, _| !names.contains(name));
+        write.clear_first.retain(|name| !names.contains(name));
+        let object = write.object.clone();
+        let spent = write.fields.is_empty() && matches!(write.action, WriteAction::Update { .. });
+        if whole || spent {
+            *self.writes.get_mut(side) = None;
+        }
+        for decision in &mut self.decisions {
+            let place = mapping.field(&decision.field).and_then(|it| it.sides.get(side).as_ref());
+            let name = place.and_then(|place| place.name(&object));
+            if !name.is_some_and(|name| names.contains(name)) || !decision.written_to.remove(&side)
+            {
+                continue;
+            }
+            decision.new_base = None;
+            let rule = decision.rule.strip_prefix("qualification ");
+            if let Some(rule) = rule.or_else(|| decision.rule.strip_prefix("back ")) {
+                self.applied.remove(rule);
+                self.applied.remove(&super::again_mark(rule));
+            }
+        }
+    }
+
     /// The base after the writes to `done` took effect: a field moves once every side that it is
     /// written to has it, and one-time rules are marked once every write is done. What is not done
     /// is decided again by the next settlement, from what the sides then hold.
