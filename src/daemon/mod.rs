@@ -6,15 +6,31 @@
 //!
 //! To follow one change from end to end, start at [`settle`].
 
+mod backfill;
+mod case;
 pub mod clock;
+mod conclude;
 mod connect;
 pub mod directory;
+pub mod engine;
+mod fetch;
 mod files;
+mod history;
+mod limit;
 mod login;
+pub mod poll;
+mod recognise;
+pub mod settle;
 mod tokens;
+pub mod trouble;
+mod write;
 
 pub use clock::Clock;
 pub use connect::{ConnectError, connect, network, seed};
+pub use engine::{Engine, Options, SideState};
 pub use files::{Unreadable, read_mappings};
 pub use login::{LoginError, login};
+pub use poll::{Heeded, Stream};
+pub use settle::Settled;
 pub use tokens::FileTokenStore;
+pub use trouble::Trouble;

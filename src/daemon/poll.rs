@@ -1,0 +1,299 @@
+//! Asks the platforms what changed, and writes it down.
+//!
+//! A page of changes becomes durable together with the cursor behind it, so that a crash repeats a
+//! page rather than lose it. What a listing shows to be agreed already is dropped here: the echo of
+//! our own write costs a look into the journal and no call.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Engine;
+use super::directory::Snapshot;
+use super::engine::{lock, objects};
+use super::fetch::{ask, pointers};
+use super::trouble::Trouble;
+use crate::journal::{CursorName, Heard, Lane, LinkEntry, LinkState};
+use crate::mapping::{Mapping, Reading};
+use crate::platform::{Ask, Cursor, Polled};
+use crate::record::{Change, ChangeKind, Raw, Record, RecordRef, Side, Source};
+
+/// What one round of polling found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heeded {
+    /// Changes that the platforms listed.
+    pub listed: usize,
+    /// Those that were written down: the rest repeat what was seen, or what is agreed already.
+    pub heard: usize,
+}
+
+impl std::ops::AddAssign for Heeded {
+    fn add_assign(&mut self, other: Self) {
+        self.listed += other.listed;
+        self.heard += other.heard;
+    }
+}
+
+/// Which listing of an object is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stream {
+    /// What was created or changed.
+    Changed,
+    /// What was deleted or merged and is not listed as changed.
+    Deleted,
+}
+
+impl Stream {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl Engine {
+    /// Reads one stream of every object of `side` to its present end.
+    ///
+    /// # Errors
+    /// Where the side or the journal cannot be used now. What was read before is kept.
+    pub async fn poll(&self, side: Side, stream: Stream) -> Result<Heeded, Trouble> {
+        let mut heeded = Heeded::default();
+        for (object, ask) in self.asks(side) {
+            heeded += self.poll_object(side, &object, &ask, stream).await?;
+        }
+        let now = self.clock.now();
+        self.note_side(side, |state| state.last_round = Some(now));
+        Ok(heeded)
+    }
+
+    /// Every object of `side` that some mapping is about, with the fields of all its mappings.
+    pub(super) fn asks(&self, side: Side) -> BTreeMap<String, Ask> {
+        let mut asks: BTreeMap<String, Ask> = BTreeMap::new();
+        for mapping in &self.mappings().list {
+            for object in objects(mapping, side) {
+                let mut one = ask(mapping, side, object);
+                match asks.get_mut(object) {
+                    Some(known) => known.fields.append(&mut one.fields),
+                    None => {
+                        asks.insert(object.to_owned(), one);
+                    }
+                }
+            }
+        }
+        asks
+    }
+
+    async fn poll_object(
+        &self,
+        side: Side,
+        object: &str,
+        ask: &Ask,
+        stream: Stream,
+    ) -> Result<Heeded, Trouble> {
+        let name = CursorName { side, object: object.to_owned(), stream: stream.name().to_owned() };
+        let mut heeded = Heeded::default();
+        loop {
+            let before = self.journal.cursor(name.clone()).await?.map(|entry| Cursor(entry.place));
+            let since = match &before {
+                Some(_) => Timestamp::UNIX_EPOCH,
+                // What is older is taken in by the backfill, which lists every record.
+                None => self.watch(side, self.platform(side).server_time().await)?,
+            };
+            let platform = self.platform(side);
+            let answer = match stream {
+                Stream::Changed => platform.changed(ask, before.as_ref(), since).await,
+                Stream::Deleted => platform.deleted(object, before.as_ref(), since).await,
+            };
+            let page = self.watch(side, answer)?;
+            let (more, cursor) = (page.more, page.cursor.clone());
+            let listed = page.changes.len();
+            let news = self.sieve(side, object, page).await?;
+            heeded += Heeded { listed, heard: news.len() };
+            self.hear_with_cursor(news, Lane::Ordinary, name.clone(), cursor).await?;
+            if !more {
+                return Ok(heeded);
+            }
+        }
+    }
+
+    /// Writes changes down for every mapping that they concern, with the cursor behind them.
+    pub(super) async fn hear_with_cursor(
+        &self,
+        changes: Vec<Change>,
+        lane: Lane,
+        name: CursorName,
+        cursor: Cursor,
+    ) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let heard = self.heard(changes, lane, now);
+        let any = !heard.is_empty();
+        self.journal.hear(heard, Some((name, cursor.0, now))).await?;
+        if any {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Each change once for each mapping that it concerns.
+    pub(super) fn heard(&self, changes: Vec<Change>, lane: Lane, now: Timestamp) -> Vec<Heard> {
+        let window = SignedDuration::try_from(self.options.window).unwrap_or_default();
+        let not_before = now.saturating_add(window).ok();
+        let mut heard = Vec::new();
+        for change in changes {
+            for mapping in self.mappings_of(change.record.side, &change.record.object) {
+                let (mapping, change) = (mapping.name.clone(), change.clone());
+                heard.push(Heard { mapping, lane, change, at: now, not_before });
+            }
+        }
+        heard
+    }
+
+    /// Drops what a listing repeats and what it shows to be agreed already.
+    async fn sieve(&self, side: Side, object: &str, page: Polled) -> Result<Vec<Change>, Trouble> {
+        let latest = page.changes.iter().filter_map(|change| change.at).max();
+        if let Some(latest) = latest {
+            self.note_side(side, |state| state.last_change = state.last_change.max(Some(latest)));
+        }
+        let mappings = self.mappings_of(side, object);
+        let mut news = Vec::new();
+        for (change, seen) in page.changes.into_iter().zip(page.seen) {
+            if self.was_shown(&change, seen.as_ref()) {
+                continue;
+            }
+            if change.kind == ChangeKind::Touched
+                && let Some(record) = &seen
+                && self.is_agreed(&mappings, record).await?
+            {
+                continue;
+            }
+            news.push(change);
+        }
+        self.forget_shown(side, object, latest);
+        Ok(news)
+    }
+
+    /// Of a listing for one mapping, what is not agreed already.
+    pub(super) async fn unsettled(
+        &self,
+        mapping: &Arc<Mapping>,
+        page: Polled,
+    ) -> Result<Vec<Change>, Trouble> {
+        let mut news = Vec::new();
+        for (change, seen) in page.changes.into_iter().zip(page.seen) {
+            let agreed = match &seen {
+                Some(record) => self.is_agreed(std::slice::from_ref(mapping), record).await?,
+                None => false,
+            };
+            if !agreed {
+                news.push(Change { source: Source::Backfill, ..change });
+            }
+        }
+        Ok(news)
+    }
+
+    /// Whether the very same was shown before: the same record, modified at the same time, with the
+    /// same values. Times alone would not do: Salesforce stamps whole seconds, and a record can
+    /// change twice in one.
+    fn was_shown(&self, change: &Change, seen: Option<&Record>) -> bool {
+        let Some(at) = change.at else { return false };
+        let mut digest = DefaultHasher::new();
+        format!("{:?}", change.kind).hash(&mut digest);
+        for (name, value) in seen.iter().flat_map(|record| &record.fields) {
+            name.hash(&mut digest);
+            match value {
+                Raw::Number(number) => number.to_bits().hash(&mut digest),
+                other => format!("{other:?}").hash(&mut digest),
+            }
+        }
+        let shown = (at, digest.finish());
+        lock(&self.shown).insert(change.record.clone(), shown) == Some(shown)
+    }
+
+    /// Forgets what lies behind the overlap and will not be listed again.
+    fn forget_shown(&self, side: Side, object: &str, latest: Option<Timestamp>) {
+        let overlap = SignedDuration::try_from(*self.options.overlap.get(side)).unwrap_or_default();
+        let Some(oldest) = latest.and_then(|latest| latest.checked_sub(overlap * 2).ok()) else {
+            return;
+        };
+        lock(&self.shown).retain(|record, (at, _)| {
+            *at >= oldest || record.side != side || record.object != object
+        });
+    }
+
+    /// Whether every mapping that knows the record has already agreed on all that it shows.
+    async fn is_agreed(&self, mappings: &[Arc<Mapping>], record: &Record) -> Result<bool, Trouble> {
+        let mut known = false;
+        for mapping in mappings {
+            let links = self.journal.links_of(&mapping.name, vec![record.key.clone()]).await?;
+            let Some(link) =
+                links.into_iter().flatten().next().filter(|link| link.state == LinkState::Active)
+            else {
+                return Ok(false);
+            };
+            let snapshot = self.snapshot_of(mapping, [record]).await?;
+            if !shows_base(mapping, &link, record, &snapshot) {
+                return Ok(false);
+            }
+            known = true;
+        }
+        Ok(known)
+    }
+
+    /// The owners, and the links that `records` point to.
+    pub(super) async fn snapshot_of<'a>(
+        &self,
+        mapping: &Mapping,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<Snapshot, Trouble> {
+        let mut snapshot = Snapshot::new(self.owners(false).await?);
+        for record in records {
+            for (across, side, id) in pointers(mapping, record) {
+                let Some(object) = self
+                    .mappings()
+                    .get(&across)
+                    .map(|across| across.sides.get(side).object.clone())
+                else {
+                    continue;
+                };
+                let target = RecordRef { side, object, id };
+                let links = self.journal.links_of(&across, vec![target]).await?;
+                if let Some(link) = links.into_iter().flatten().next() {
+                    let ids = crate::record::PerSide::from_fn(|side| {
+                        link.records.get(side).as_ref().map(|record| record.id.clone())
+                    });
+                    snapshot.add_link(&across, link.id, &ids);
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+/// Whether a listing shows exactly what both sides last agreed on.
+///
+/// This is safe to take for an echo although the listing may lag: it shows the record as it was at
+/// the stamped time. Had someone changed a mapped field before that time, it would show here; if
+/// someone changes one later, that change is stamped later and is listed in its turn.
+fn shows_base(mapping: &Mapping, link: &LinkEntry, record: &Record, snapshot: &Snapshot) -> bool {
+    let side = record.key.side;
+    if record.successor.is_some() || link.records.get(side).as_ref() != Some(&record.key) {
+        return false;
+    }
+    let across = link.records.get(side.other()).as_ref().map(|across| across.id.as_str());
+    if across != record.get(&mapping.sides.get(side).id_field).as_text() {
+        return false;
+    }
+    let object = &record.key.object;
+    mapping.fields.iter().all(|field| {
+        let place = field.sides.get(side).as_ref();
+        let Some(name) = place.and_then(|place| place.name(object)) else { return true };
+        match field.read(mapping, side, object, record.get(name), snapshot) {
+            Reading::Value(value) => link.base.values.get(&field.name) == Some(&value),
+            Reading::Aside(_) => true,
+            Reading::Bad(_) => false,
+        }
+    })
+}

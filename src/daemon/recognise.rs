@@ -1,0 +1,297 @@
+//! Finds the record across that a lone record belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use super::case::Case;
+use super::fetch::Fetched;
+use super::trouble::Trouble;
+use crate::journal::{Commit, MatchChoice, MatchEntry};
+use crate::mapping::Mapping;
+use crate::reconcile::recognise::{Question, Recognised, key_value, recognise};
+use crate::record::{Record, RecordRef, Side};
+
+/// What was found across for the lone records of one side.
+#[derive(Default)]
+struct Finds {
+    /// By the id fields of either side.
+    by_id: Vec<Record>,
+    /// By each matching key, in the mapping's order.
+    by_key: Vec<Vec<Record>>,
+    /// By each matching key, on the lone records' own side: a key that two of them share tells
+    /// nothing.
+    own: Vec<Vec<Record>>,
+}
+
+/// What a person is asked: the record, whom it may belong to and by what, and why it is unclear.
+type Doubt = (RecordRef, BTreeMap<RecordRef, String>, String);
+
+/// What is known of a lone record's match.
+enum Match {
+    Found(RecordRef, String),
+    Unclear(BTreeMap<RecordRef, String>, String),
+    Nobody,
+}
+
+impl Engine {
+    /// Recognises the lone records among `cases`. Those whose match a person has to choose are
+    /// ended; their number comes back with the rest.
+    pub(super) async fn recognise(
+        &self,
+        mapping: &Mapping,
+        mut cases: Vec<Case>,
+    ) -> Result<(usize, Vec<Case>), Trouble> {
+        let mut answers: BTreeMap<RecordRef, Match> = BTreeMap::new();
+        for side in Side::BOTH {
+            let lone: Vec<&Record> = cases
+                .iter()
+                .filter_map(Case::lone_record)
+                .filter(|record| record.key.side == side)
+                .collect();
+            if lone.is_empty() {
+                continue;
+            }
+            let finds = self.search(mapping, side, &lone).await?;
+            for record in lone {
+                answers.insert(record.key.clone(), answer(mapping, record, &finds));
+            }
+        }
+        self.refuse_taken(mapping, &mut answers).await?;
+        let mut unclear = Vec::new();
+        let mut claimed: BTreeSet<RecordRef> = BTreeSet::new();
+        let mut wanted = Vec::new();
+        let mut rest = Vec::new();
+        for mut case in cases.drain(..) {
+            let lone = case.lone_record().map(|record| record.key.clone());
+            let Some(lone) = lone else {
+                rest.push(case);
+                continue;
+            };
+            let found = match (choice(&case), answers.remove(&lone)) {
+                (Some(MatchChoice::This(chosen)), _) => {
+                    Match::Found(chosen, "a person chose it".to_owned())
+                }
+                (Some(MatchChoice::None), Some(Match::Unclear(..))) => Match::Nobody,
+                (_, Some(found)) => found,
+                (_, None) => Match::Nobody,
+            };
+            match found {
+                Match::Found(across, how) => {
+                    // Both records may be in this batch, each without a link. The first one links
+                    // them; the other one's entry becomes the link's.
+                    if !claimed.insert(across.clone()) || !claimed.insert(lone) {
+                        unclear.push((case, None));
+                        continue;
+                    }
+                    wanted.push(across.clone());
+                    let side = across.side;
+                    *case.records.get_mut(side) = Some(across);
+                    case.how = Some(how);
+                    rest.push(case);
+                }
+                Match::Unclear(candidates, reason) => {
+                    unclear.push((case, Some((lone, candidates, reason))));
+                }
+                Match::Nobody => rest.push(case),
+            }
+        }
+        self.read_matches(mapping, &mut rest, wanted).await?;
+        let count = unclear.len();
+        self.park(mapping, unclear).await?;
+        Ok((count, rest))
+    }
+
+    /// Reads what was recognised: a search index may show it as it was.
+    async fn read_matches(
+        &self,
+        mapping: &Mapping,
+        cases: &mut [Case],
+        wanted: Vec<RecordRef>,
+    ) -> Result<(), Trouble> {
+        let mut refs = crate::record::PerSide::<BTreeSet<RecordRef>>::default();
+        for record in wanted {
+            refs.get_mut(record.side).insert(record);
+        }
+        let found = self.fetch_both(mapping, &refs, false).await?;
+        for case in cases.iter_mut().filter(|case| case.how.is_some()) {
+            for side in Side::BOTH {
+                let Some(record) = case.records.get(side) else { continue };
+                if let Some(fetched) = found.get(record) {
+                    *case.present.get_mut(side) = fetched.clone();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks across for every lone record of `side`, with one search for each way to know it.
+    async fn search(
+        &self,
+        mapping: &Mapping,
+        side: Side,
+        lone: &[&Record],
+    ) -> Result<Finds, Trouble> {
+        let across = side.other();
+        let own_field = &mapping.sides.get(side).id_field;
+        let pointers: BTreeSet<RecordRef> = lone
+            .iter()
+            .filter_map(|record| record.get(own_field).as_text())
+            .map(str::trim)
+            .filter(|id| !id.is_empty())
+            .filter_map(|id| self.reference(mapping, across, id))
+            .collect();
+        let pointed = self.fetch(mapping, across, &pointers, false).await?;
+        let mut by_id: Vec<Record> = pointed
+            .into_values()
+            .filter_map(|fetched| match fetched {
+                Fetched::Here(record) => Some(*record),
+                _ => None,
+            })
+            .collect();
+        let ids = lone
+            .iter()
+            .flat_map(|record| std::iter::once(&record.key.id).chain(&record.aliases))
+            .cloned()
+            .collect();
+        by_id.extend(self.find(mapping, across, &mapping.sides.get(across).id_field, &ids).await?);
+        let known: BTreeSet<String> = by_id
+            .iter()
+            .filter_map(|record| record.get(&mapping.sides.get(across).id_field).as_text())
+            .map(str::to_owned)
+            .collect();
+        let mut by_key = Vec::new();
+        let mut own = Vec::new();
+        for key in &mapping.matching {
+            let values: BTreeSet<String> = lone
+                .iter()
+                .filter(|record| !known.contains(&record.key.id))
+                .filter_map(|record| Some(key_value(key, record)?.to_string()))
+                .collect();
+            let found = self.find(mapping, across, key.fields.get(across), &values).await?;
+            let met: BTreeSet<String> = found
+                .iter()
+                .filter_map(|record| Some(key_value(key, record)?.to_string()))
+                .collect();
+            own.push(self.find(mapping, side, key.fields.get(side), &met).await?);
+            by_key.push(found);
+        }
+        Ok(Finds { by_id, by_key, own })
+    }
+
+    /// The record across that an id names, of whichever of the mapping's objects it is.
+    fn reference(&self, mapping: &Mapping, side: Side, id: &str) -> Option<RecordRef> {
+        let spec = mapping.sides.get(side);
+        if side == Side::HubSpot {
+            return Some(RecordRef::hubspot(&spec.object, id));
+        }
+        let id = crate::record::SalesforceId::parse(id).ok()?;
+        let object = match (crate::record::object_of_prefix(id.prefix()), &spec.becomes) {
+            (Some(object), Some(becomes)) if object == becomes => becomes,
+            _ => &spec.object,
+        };
+        Some(RecordRef::salesforce(object, id.as_str()))
+    }
+
+    /// A record that already belongs to a living link is nobody else's: the case is put before a
+    /// person.
+    async fn refuse_taken(
+        &self,
+        mapping: &Mapping,
+        answers: &mut BTreeMap<RecordRef, Match>,
+    ) -> Result<(), Trouble> {
+        let (lone, across): (Vec<RecordRef>, Vec<RecordRef>) = answers
+            .iter()
+            .filter_map(|(lone, found)| match found {
+                Match::Found(across, _) => Some((lone.clone(), across.clone())),
+                _ => None,
+            })
+            .unzip();
+        let links = self.journal.links_of(&mapping.name, across.clone()).await?;
+        for ((lone, across), link) in lone.into_iter().zip(across).zip(links) {
+            let Some(link) = link else { continue };
+            let reason = if link.state.is_live() {
+                format!("{across} belongs to link {} already", link.id)
+            } else {
+                format!("{across} belonged to link {}, which ended", link.id)
+            };
+            let candidates = BTreeMap::from([(across, "matching keys".to_owned())]);
+            answers.insert(lone, Match::Unclear(candidates, reason));
+        }
+        Ok(())
+    }
+
+    /// Ends the entries of records that only a person can match, and of those whose match is linked
+    /// by another entry of this batch.
+    async fn park(
+        &self,
+        mapping: &Mapping,
+        unclear: Vec<(Case, Option<Doubt>)>,
+    ) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let mut commits = Vec::new();
+        for (case, question) in unclear {
+            let mut commit = Commit::new();
+            let (subject, version) = (case.entry.subject.clone(), case.entry.version);
+            match question {
+                Some((record, candidates, reason)) => {
+                    tracing::info!(%record, %reason, "a person has to say who is the same");
+                    commit.ambiguous(MatchEntry {
+                        mapping: mapping.name.clone(),
+                        record,
+                        candidates,
+                        since: now,
+                        reason,
+                        choice: None,
+                    });
+                    commit.finish(subject, version);
+                }
+                None => {
+                    let until = self.later(now, 0);
+                    commit.postpone(subject, version, until, None);
+                }
+            }
+            commits.push(commit);
+        }
+        self.commit_all(commits).await
+    }
+}
+
+fn choice(case: &Case) -> Option<MatchChoice> {
+    case.known.ambiguous.as_ref()?.choice.clone()
+}
+
+fn answer(mapping: &Mapping, record: &Record, finds: &Finds) -> Match {
+    let question = Question { mapping, record, by_id: &finds.by_id, by_key: &finds.by_key };
+    match recognise(&question) {
+        Recognised::Nobody => Match::Nobody,
+        Recognised::Ambiguous { candidates, key, reason } => {
+            Match::Unclear(candidates.into_iter().map(|it| (it, key.clone())).collect(), reason)
+        }
+        Recognised::Linked { record: across, how } => {
+            let by_id = finds.by_id.iter().any(|found| found.key == across);
+            match (by_id, twins(mapping, record, finds)) {
+                (false, Some(twins)) => {
+                    let reason = format!("{twins} records on its own side share its matching key");
+                    Match::Unclear(BTreeMap::from([(across, how.to_string())]), reason)
+                }
+                _ => Match::Found(across, format!("matched by {how}")),
+            }
+        }
+    }
+}
+
+/// How many records of its own side share the first matching key by which something was found
+/// across, where there are several.
+fn twins(mapping: &Mapping, record: &Record, finds: &Finds) -> Option<usize> {
+    for ((key, found), own) in mapping.matching.iter().zip(&finds.by_key).zip(&finds.own) {
+        let Some(value) = key_value(key, record) else { continue };
+        let same = |other: &&Record| key_value(key, other).as_ref() == Some(&value);
+        if !found.iter().any(|other| same(&other)) {
+            continue;
+        }
+        let sharing: BTreeSet<&RecordRef> =
+            own.iter().filter(same).map(|other| &other.key).chain([&record.key]).collect();
+        return (sharing.len() > 1).then_some(sharing.len());
+    }
+    None
+}

@@ -1,0 +1,251 @@
+//! Settles: reads both sides, decides, writes, remembers.
+//!
+//! [`Engine::settle_due`] takes a batch of entries and carries it through eight steps, each a
+//! function of its own: know, fetch, recognise, decide, limit, intend, write, conclude. A crash
+//! between any two of them loses nothing: until the last one an entry waits in the journal, and the
+//! next settlement begins by reading what both sides really hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Engine;
+use super::case::Case;
+use super::fetch::weighs_time;
+use super::trouble::Trouble;
+use crate::journal::{Commit, Intent, PendingEntry};
+use crate::mapping::Mapping;
+use crate::reconcile::{Decision, Verdict};
+use crate::record::{PerSide, RecordRef, Side};
+
+/// What one batch came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Entries taken from the journal. None: nothing was due.
+    pub taken: usize,
+    /// Entries that came to their end.
+    pub finished: usize,
+    /// Entries that are tried again later.
+    pub postponed: usize,
+    /// Entries that a safety limit stopped.
+    pub held: usize,
+    /// Records written, by side.
+    pub written: PerSide<usize>,
+    /// Records created, by side.
+    pub created: PerSide<usize>,
+    /// Records deleted, by side.
+    pub deleted: PerSide<usize>,
+    /// Refusals, by side.
+    pub refused: PerSide<usize>,
+}
+
+impl std::ops::AddAssign for Settled {
+    fn add_assign(&mut self, other: Self) {
+        self.taken += other.taken;
+        self.finished += other.finished;
+        self.postponed += other.postponed;
+        self.held += other.held;
+        for side in Side::BOTH {
+            *self.written.get_mut(side) += other.written.get(side);
+            *self.created.get_mut(side) += other.created.get(side);
+            *self.deleted.get_mut(side) += other.deleted.get(side);
+            *self.refused.get_mut(side) += other.refused.get(side);
+        }
+    }
+}
+
+impl Engine {
+    /// Takes the most urgent entries that are due and settles them.
+    ///
+    /// # Errors
+    /// Where a platform or the journal cannot be used now. The entries are tried again later.
+    pub async fn settle_due(&self) -> Result<Settled, Trouble> {
+        let now = self.clock.now();
+        let entries = self.journal.take(self.options.batch, now, BTreeSet::new()).await?;
+        let mut sum = Settled { taken: entries.len(), ..Settled::default() };
+        let mut groups: BTreeMap<String, Vec<PendingEntry>> = BTreeMap::new();
+        for entry in entries {
+            groups.entry(entry.mapping.clone()).or_default().push(entry);
+        }
+        let mut trouble = None;
+        for (name, entries) in groups {
+            let Some(mapping) = self.mappings().get(&name).cloned() else {
+                sum.postponed += entries.len();
+                self.wait_for_mapping(&name, &entries).await?;
+                continue;
+            };
+            match self.settle_group(&mapping, &entries).await {
+                Ok(settled) => sum += settled,
+                Err(error) => {
+                    sum.postponed += entries.len();
+                    self.try_again_later(&entries, &error).await?;
+                    trouble.get_or_insert(error);
+                }
+            }
+        }
+        trouble.map_or(Ok(sum), Err)
+    }
+
+    async fn settle_group(
+        &self,
+        mapping: &Arc<Mapping>,
+        entries: &[PendingEntry],
+    ) -> Result<Settled, Trouble> {
+        let mut cases = self.know(entries).await?;
+        let (over, mut open): (Vec<Case>, Vec<Case>) = cases.drain(..).partition(Case::is_over);
+        let mut settled = Settled { finished: over.len(), ..Settled::default() };
+        self.fetch_cases(mapping, &mut open).await?;
+        let (unclear, mut open) = self.recognise(mapping, open).await?;
+        settled.finished += unclear;
+        self.decide(mapping, &mut open).await?;
+        let (held, open) = self.limit(mapping, open).await?;
+        settled.held += held;
+        self.intend(mapping, &open).await?;
+        let written = self.write(mapping, &open).await;
+        settled += self.conclude(mapping, over, open, written).await?;
+        Ok(settled)
+    }
+
+    /// What the journal knows of each entry.
+    async fn know(&self, entries: &[PendingEntry]) -> Result<Vec<Case>, Trouble> {
+        let subjects = entries.iter().map(|entry| entry.subject.clone()).collect();
+        let known = self.journal.known(subjects).await?;
+        Ok(entries
+            .iter()
+            .cloned()
+            .zip(known)
+            .map(|(entry, known)| Case::new(entry, known))
+            .collect())
+    }
+
+    async fn fetch_cases(&self, mapping: &Mapping, cases: &mut [Case]) -> Result<(), Trouble> {
+        let found = self.fetch_both(mapping, &refs(cases), false).await?;
+        for case in cases {
+            case.take_in(&found);
+        }
+        Ok(())
+    }
+
+    /// Plans for every case. Where a rule weighs times, they are read first, for those cases only.
+    async fn decide(&self, mapping: &Mapping, cases: &mut [Case]) -> Result<(), Trouble> {
+        let snapshot = self.snapshot_of(mapping, cases.iter().flat_map(Case::live)).await?;
+        let now = self.clock.now();
+        for case in &mut *cases {
+            case.decide(mapping, &snapshot, now);
+        }
+        let mut timed: Vec<&mut Case> =
+            cases.iter_mut().filter(|case| hangs_on_time(mapping, case)).collect();
+        if timed.is_empty() {
+            return Ok(());
+        }
+        let mut wanted: PerSide<BTreeSet<RecordRef>> = PerSide::default();
+        for case in &timed {
+            for record in case.live() {
+                wanted.get_mut(record.key.side).insert(record.key.clone());
+            }
+        }
+        let found = self.fetch_both(mapping, &wanted, true).await?;
+        for case in &mut timed {
+            case.take_in(&found);
+            case.decide(mapping, &snapshot, now);
+        }
+        Ok(())
+    }
+
+    /// Writes down what is about to be written, with the lines of history that it will be worth:
+    /// should the process end before the results are known, the next settlement finds both sides
+    /// equal and could no longer tell what was overwritten.
+    async fn intend(&self, mapping: &Mapping, cases: &[Case]) -> Result<(), Trouble> {
+        let at = self.clock.now();
+        let mut commits = Vec::new();
+        for case in cases {
+            let Some(plan) = case.plan.as_ref().filter(|plan| !plan.is_quiet()) else { continue };
+            let mut commit = Commit::new();
+            commit.intend(Intent {
+                subject: case.entry.subject.clone(),
+                mapping: mapping.name.clone(),
+                version: case.entry.version,
+                at,
+                writes: plan.writes.clone(),
+                lines: super::history::lines(case, plan, at),
+            });
+            commits.push(commit);
+        }
+        self.commit_all(commits).await
+    }
+
+    /// Commits many small things, each whole in itself, with as few flushes as the journal needs.
+    pub(super) async fn commit_all(&self, commits: Vec<Commit>) -> Result<(), Trouble> {
+        let all = commits.into_iter().map(|commit| self.journal.commit(commit));
+        for result in futures_util::future::join_all(all).await {
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Lets entries wait after their group failed as a whole.
+    async fn try_again_later(
+        &self,
+        entries: &[PendingEntry],
+        trouble: &Trouble,
+    ) -> Result<(), Trouble> {
+        let Trouble::Platform(error) = trouble else {
+            let subjects = entries.iter().map(|entry| entry.subject.clone()).collect();
+            return Ok(self.journal.release(subjects).await?);
+        };
+        let now = self.clock.now();
+        let pause = super::trouble::pause(error, now);
+        let mut commit = Commit::new();
+        for entry in entries {
+            let until = pause.unwrap_or_else(|| self.later(now, entry.attempts));
+            let error = Some(error.to_string());
+            commit.postpone(entry.subject.clone(), entry.version, until, error);
+        }
+        self.journal.commit(commit).await?;
+        Ok(())
+    }
+
+    /// Lets the entries of a mapping that is not in force wait for it.
+    async fn wait_for_mapping(&self, name: &str, entries: &[PendingEntry]) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let until = now.saturating_add(SignedDuration::from_hours(1)).unwrap_or(now);
+        let mut commit = Commit::new();
+        for entry in entries {
+            let error = Some(format!("no mapping called {name:?} is in force"));
+            commit.postpone(entry.subject.clone(), entry.version, until, error);
+        }
+        self.journal.commit(commit).await?;
+        Ok(())
+    }
+
+    /// When to try again after `attempts` that did not end.
+    pub(super) fn later(&self, now: Timestamp, attempts: u32) -> Timestamp {
+        let pause = SignedDuration::try_from(self.pause_after(attempts)).unwrap_or_default();
+        now.saturating_add(pause).unwrap_or(now)
+    }
+}
+
+/// Every record that the cases know, by side.
+fn refs(cases: &[Case]) -> PerSide<BTreeSet<RecordRef>> {
+    PerSide::from_fn(|side| {
+        cases.iter().filter_map(|case| case.records.get(side).clone()).collect()
+    })
+}
+
+/// Whether the plan came out as it did for want of times: both sides have a value of their own, and
+/// the field's rules weigh times.
+fn hangs_on_time(mapping: &Mapping, case: &Case) -> bool {
+    let disputed = |decision: &Decision| {
+        let PerSide { hubspot: Some(h), salesforce: Some(s) } = &decision.values else {
+            return false;
+        };
+        let moved = |value| decision.base.as_ref() != Some(value);
+        decision.verdict != Verdict::Agreed
+            && h != s
+            && moved(h)
+            && moved(s)
+            && mapping.field(&decision.field).is_some_and(weighs_time)
+    };
+    case.plan.as_ref().is_some_and(|plan| plan.decisions.iter().any(disputed))
+}
