@@ -11,6 +11,7 @@ mod failure;
 mod logs;
 mod output;
 mod parse;
+pub mod rehearsal;
 
 mod check;
 mod completions;

@@ -1,0 +1,129 @@
+//! The whole, once through: edits on both sides, a conversion, a second pass that writes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::daemon::{Clock, Engine, Options};
+use crate::journal::{Disk, Journal, MemoryStore};
+use crate::mapping::{Mappings, load};
+use crate::sandbox::SandboxClock;
+use crate::sandbox::hubspot::object::Object;
+use crate::sandbox::hubspot::ui::FIRST_USER;
+use crate::sandbox::salesforce::ui::Conversion;
+
+fn shipped() -> Mappings {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings");
+    let files = ["people.toml"].map(|name| {
+        let path = format!("{folder}/{name}");
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    });
+    load(files.to_vec()).unwrap()
+}
+
+fn start() -> (Sandbox, Engine) {
+    let start = "2026-11-02T09:00:00Z".parse().unwrap();
+    let sandbox = Sandbox::new(1, SandboxClock::starting_at(start));
+    set_up(&sandbox);
+    let journal = Journal::inline(MemoryStore::open(&Disk::default()), [7; 32]).unwrap();
+    let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    let clock = Clock::starting_at(start);
+    let engine = Engine::new(journal, platforms, shipped(), clock, Options::default(), 1);
+    (sandbox, engine)
+}
+
+async fn pass(engine: &Engine) -> crate::daemon::Settled {
+    engine.listen().await.unwrap();
+    engine.settle_all(Duration::from_secs(10)).await.unwrap()
+}
+
+fn map(values: Value) -> Map<String, Value> {
+    values.as_object().unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_goes_to_sales_and_comes_back_a_customer() {
+    let (sandbox, engine) = start();
+    let now = || sandbox.clock().now();
+    let contact = sandbox
+        .world()
+        .hubspot
+        .create_as_user(
+            Object::Contact,
+            &[
+                ("email", "ada@example.com"),
+                ("firstname", "Ada"),
+                ("lastname", "King"),
+                ("lifecyclestage", "lead"),
+                ("lead_score", "61"),
+            ],
+            FIRST_USER,
+            now(),
+        )
+        .unwrap();
+    engine.start().await.unwrap();
+    let settled = pass(&engine).await;
+    assert_eq!(settled.created.salesforce, 1, "{settled:?}");
+
+    let (lead, user) = {
+        let world = sandbox.world();
+        let lead = world.salesforce.records("Lead").next().unwrap();
+        assert_eq!(lead.text("Lifecycle_Stage__c"), Some("Marketing Qualified Lead"));
+        assert_eq!(lead.text("HubSpot_Id__c"), Some(contact.to_string().as_str()));
+        let value = |name| world.hubspot.value(Object::Contact, contact, name);
+        assert_eq!(value("salesforce_id").as_deref(), Some(&*lead.id));
+        assert_eq!(value("lifecyclestage").as_deref(), Some("marketingqualifiedlead"));
+        let user = lead.text("OwnerId").unwrap().to_owned();
+        (lead.id.clone(), user)
+    };
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let quiet = pass(&engine).await;
+    assert_eq!((quiet.written, quiet.created), Default::default(), "{quiet:?}");
+
+    let user: crate::sandbox::salesforce::id::Id = user.as_str().into();
+    let at = now();
+    sandbox
+        .world()
+        .salesforce
+        .person_edits(
+            at,
+            &user,
+            &lead,
+            &map(json!({"Status": "Working - Contacted", "Title": "Countess"})),
+        )
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(&engine).await;
+    {
+        let world = sandbox.world();
+        let value = |name| world.hubspot.value(Object::Contact, contact, name);
+        assert_eq!(value("jobtitle").as_deref(), Some("Countess"));
+        assert_eq!(value("hs_lead_status").as_deref(), Some("IN_PROGRESS"));
+    }
+
+    let at = now();
+    let converted = {
+        let mut world = sandbox.world();
+        let converted =
+            world.salesforce.convert_lead(at, &user, &lead, &Conversion::default()).unwrap();
+        let stage = map(json!({"Lifecycle_Stage__c": "Customer"}));
+        world.salesforce.person_edits(at, &user, &converted.contact, &stage).unwrap();
+        converted
+    };
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(&engine).await;
+    {
+        let world = sandbox.world();
+        let value = |name| world.hubspot.value(Object::Contact, contact, name);
+        assert_eq!(value("salesforce_id").as_deref(), Some(&*converted.contact));
+        assert_eq!(value("lifecyclestage").as_deref(), Some("customer"));
+        assert_eq!(world.salesforce.records("Lead").count(), 1);
+    }
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let quiet = pass(&engine).await;
+    assert_eq!((quiet.written, quiet.created), Default::default(), "{quiet:?}");
+    let _: Arc<dyn Platform> = engine.platforms.hubspot.clone();
+}
