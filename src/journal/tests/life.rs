@@ -316,6 +316,7 @@ fn an_intent_stays_until_its_result_is_written() {
             mapping: "people".into(),
             version: 3,
             at: at(1),
+            lines: Vec::new(),
             writes: PerSide { hubspot: None, salesforce: Some(write) },
         };
         let mut commit = Commit::new();
