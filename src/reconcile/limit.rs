@@ -125,8 +125,7 @@ struct Weight {
 
 impl Weight {
     fn of(plan: &Plan) -> Self {
-        let mut weight = Self::default();
-        weight.looked = u32::from(plan.link.is_some());
+        let mut weight = Self { looked: u32::from(plan.link.is_some()), ..Self::default() };
         for (_, write) in plan.writes.iter() {
             let Some(write) = write else { continue };
             match write.action {

@@ -4,9 +4,10 @@
 //! associative and idempotent. Whatever order changes arrive in, and however often, both sides come
 //! to the same stage.
 //!
-//! A way back with a `to` applies once, and not again until its condition ceased to hold. A way
-//! back without one allows an edit that a person made: each such edit is its own occasion, so
-//! nothing is marked.
+//! A way back with a `to` has its occasion when its condition comes to hold: it applies then if the
+//! stage is one that it leaves, and has no other occasion until the condition ceased to hold.
+//! Otherwise it and a qualification could take turns for ever. A way back without a `to` allows an
+//! edit that a person made: each such edit is its own occasion, so nothing is marked.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -53,31 +54,32 @@ pub(super) fn ways_back(
     let Some(index) = courses.iter().position(|course| course.field.name == stages.field) else {
         return;
     };
+    let ordered = ordered(stages, &courses[index]);
     let mut chosen: Option<(&BackRule, Value)> = None;
     for rule in &stages.back {
         let marked = situation.base.applied.contains_key(&rule.name);
-        let target =
-            if chosen.is_some() || marked { None } else { aim(stages, rule, &courses[index]) };
-        if !marked && target.is_none() {
+        let target = if ordered && !marked { aim(stages, rule, &courses[index]) } else { None };
+        if !marked && target.is_none() && (rule.to.is_none() || !ordered) {
             continue;
         }
         match scenery.facts(courses, |facts| rule.when.holds(facts)) {
+            Ok(true) if marked => {}
             Ok(true) => {
-                if let Some(target) = target {
-                    chosen = Some((rule, target));
+                if rule.to.is_some() {
+                    applied.insert(rule.name.clone(), Some(situation.now));
                 }
+                chosen = chosen.or(target.map(|target| (rule, target)));
             }
-            Ok(false) => {
-                if marked {
-                    applied.insert(rule.name.clone(), None);
-                }
+            Ok(false) if marked => {
+                applied.insert(rule.name.clone(), None);
             }
+            Ok(false) => {}
             Err(error) => {
                 let name = format!("back {}", rule.name);
                 rejects.push(super::facts::failed(name, None, &error));
                 // Without an answer an edit is neither undone nor allowed.
                 let course = &mut courses[index];
-                if !marked && matches!(course.outcome, Outcome::Settle(_)) {
+                if target.is_some() && matches!(course.outcome, Outcome::Settle(_)) {
                     course.outcome = Outcome::Unsettled;
                 }
                 return;
@@ -85,25 +87,27 @@ pub(super) fn ways_back(
         }
     }
     let Some((rule, target)) = chosen else { return };
-    if rule.to.is_some() {
-        applied.insert(rule.name.clone(), Some(situation.now));
-    }
     let name = Cow::Owned(format!("back {}", rule.name));
     courses[index].set(target, name, rule.reason.clone());
     scenery.moved(&courses[index]);
 }
 
+/// Whether the stage can go back at all: it is written, and every side's value is readable and
+/// blank or in the order.
+fn ordered(stages: &Stages, course: &Course<'_>) -> bool {
+    let known = |value: &Value| value.is_blank() || stages.place(value).is_some();
+    course.field.direction != Direction::Read
+        && course.base.is_none_or(known)
+        && course.seen.iter().all(|(_, seen)| match seen {
+            Seen::Bad(_) => false,
+            Seen::Value(value) => known(value),
+            Seen::NoRecord | Seen::NoField | Seen::Aside(_) => true,
+        })
+}
+
 /// Where `rule` would take the stage, if the stage is one that it leaves.
 fn aim(stages: &Stages, rule: &BackRule, course: &Course<'_>) -> Option<Value> {
-    let unreadable = |seen: &Seen| matches!(seen, Seen::Bad(_));
-    let only_read = course.field.direction == Direction::Read;
-    if only_read || course.seen.iter().any(|(_, seen)| unreadable(seen)) {
-        return None;
-    }
     let values = || Side::BOTH.into_iter().filter_map(|side| course.seen.get(side).value());
-    if values().chain(course.base).any(|value| !value.is_blank() && stages.place(value).is_none()) {
-        return None;
-    }
     let (leaves, target) = match &rule.to {
         Some(to) => {
             let blank = &Value::Blank;

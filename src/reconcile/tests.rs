@@ -1,3 +1,6 @@
 //! The whole decision: one situation in, one line out.
 
 mod fields;
+mod links;
+mod properties;
+mod rules;

@@ -247,7 +247,7 @@ fn newest_needs_a_proof() {
     let mapping = mapping(vec![of]);
     let told = |h_at: Option<(i64, bool)>, s_at: Option<(i64, bool)>| {
         let (mut h, mut s) = (hubspot(&[("city", "b")]), lead(&[("City", "c")]));
-        let mut stamp = |record: &mut Record, name: &str, at: Option<(i64, bool)>| {
+        let stamp = |record: &mut Record, name: &str, at: Option<(i64, bool)>| {
             let Some((seconds, exact)) = at else { return };
             let at = now() + jiff::SignedDuration::from_secs(seconds);
             if exact {
