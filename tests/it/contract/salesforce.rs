@@ -177,7 +177,7 @@ async fn a_converted_lead_leads_to_its_contact_and_is_left_alone() {
         Outcome::Refused(refusal) => assert_eq!(refusal.kind, RefusalKind::Converted),
         other => panic!("{other:?}"),
     }
-    let email = ["converted@contract.example".to_owned()];
+    let email = ["converted@contract.example.com".to_owned()];
     assert!(org.platform.find(&stage.ask(), "Email", &email).await.unwrap().is_empty());
     let contacts = Ask {
         object: "Contact".into(),
