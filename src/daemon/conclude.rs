@@ -12,13 +12,12 @@ use super::settle::Settled;
 use super::trouble::Trouble;
 use super::write::{Fate, Written};
 use crate::journal::{
-    Commit, Error as JournalError, Heard, HistoryLine, LinkEntry, LinkState, MatchEntry,
-    RejectEntry, Subject, WHOLE_RECORD,
+    Commit, Error as JournalError, Heard, HistoryLine, LinkEntry, LinkState, MatchEntry, Subject,
 };
-use crate::mapping::{BadValue, Mapping};
+use crate::mapping::Mapping;
 use crate::platform::{Refusal, RefusalKind};
 use crate::reconcile::recognise::key_value;
-use crate::reconcile::{LinkStep, PeerFate, Plan, Reject, WriteAction};
+use crate::reconcile::{LinkStep, PeerFate, Plan, WriteAction};
 use crate::record::{Change, LinkId, PerSide, RecordRef, Side, Source};
 
 /// How a case ends.
@@ -111,21 +110,21 @@ impl Engine {
 }
 
 /// One case with its result, on the way into a commit.
-struct Conclusion<'a> {
-    engine: &'a Engine,
-    mapping: &'a Mapping,
-    case: &'a Case,
-    written: &'a Written,
+pub(super) struct Conclusion<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) mapping: &'a Mapping,
+    pub(super) case: &'a Case,
+    pub(super) written: &'a Written,
     /// The plan as it was carried out: without what was refused.
-    plan: Option<Plan>,
-    done: BTreeSet<Side>,
+    pub(super) plan: Option<Plan>,
+    pub(super) done: BTreeSet<Side>,
     /// The link's number: its own, or the one that it gets if it is made.
-    number: LinkId,
+    pub(super) number: LinkId,
     /// The link that answers for this one from now on, where its record moves to one that is
     /// linked already.
-    heir: Option<LinkId>,
-    now: Timestamp,
-    commit: Commit,
+    pub(super) heir: Option<LinkId>,
+    pub(super) now: Timestamp,
+    pub(super) commit: Commit,
 }
 
 impl<'a> Conclusion<'a> {
@@ -301,25 +300,6 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    fn rejected_whole(&mut self, plan: &Plan, side: Side, refusal: &Refusal) {
-        let attempted =
-            plan.writes.get(side).as_ref().map(|write| write.fields.clone()).unwrap_or_default();
-        self.commit.reject(RejectEntry {
-            subject: self.case.entry.subject.clone(),
-            mapping: self.mapping.name.clone(),
-            side,
-            field: WHOLE_RECORD.to_owned(),
-            code: refusal.code.clone(),
-            reason: refusal.message.clone(),
-            hint: Some(refusal.hint.clone()).filter(|hint| !hint.is_empty()),
-            attempted,
-            since: self.now,
-            last: self.now,
-            tries: 1,
-            retry_requested: false,
-        });
-    }
-
     /// Two records turned out to be the same.
     fn joined(&mut self, plan: &Plan) -> End {
         let how = self.case.how.clone().unwrap_or_else(|| "recognised".to_owned());
@@ -331,7 +311,7 @@ impl<'a> Conclusion<'a> {
             .collect();
         let reason = format!("{} are the same: {how}", names.join(" and "));
         self.make(plan, plan.records.clone(), None, "linked", reason);
-        self.lasting(plan)
+        self.lasting()
     }
 
     /// Stores a new link with what was agreed.
@@ -385,7 +365,7 @@ impl<'a> Conclusion<'a> {
         link.base = plan.base_after(&before.base, &self.done);
         link.settled_at = Some(self.now);
         link.fingerprints.extend(self.fingerprints());
-        let end = self.lasting(plan);
+        let end = self.lasting();
         link.last_error = match &end {
             End::Later(why) => Some(why.clone()),
             _ => None,
@@ -398,7 +378,7 @@ impl<'a> Conclusion<'a> {
     }
 
     /// Whether the writes of a link came to their end.
-    fn lasting(&self, plan: &Plan) -> End {
+    fn lasting(&self) -> End {
         let mut end = End::Finished;
         for (side, fate) in self.written.fates.iter() {
             match fate {
@@ -416,7 +396,6 @@ impl<'a> Conclusion<'a> {
                 _ => {}
             }
         }
-        let _ = plan;
         end
     }
 
@@ -558,56 +537,6 @@ impl<'a> Conclusion<'a> {
             .iter()
             .flat_map(|key| self.case.live().filter_map(|record| key_value(key, record)));
         keys.map(|value| self.engine.journal.fingerprint(&value.to_string())).collect()
-    }
-
-    /// What waits for a person, under the entry's own subject.
-    fn problems(&mut self, plan: &Plan) {
-        let subject =
-            self.case.link_id().map_or_else(|| self.case.entry.subject.clone(), Subject::Link);
-        self.store_problems(plan, &subject);
-    }
-
-    fn store_problems(&mut self, plan: &Plan, subject: &Subject) {
-        let mut entries: Vec<RejectEntry> = self
-            .written
-            .rejects
-            .iter()
-            .cloned()
-            .chain(plan.rejects.iter().map(|reject| self.unfit(reject, subject)))
-            .map(|entry| RejectEntry { subject: subject.clone(), ..entry })
-            .collect();
-        // What was withheld for an earlier refusal stays refused.
-        for old in &self.case.known.rejects {
-            let again = entries.iter().any(|entry| entry.place() == old.place());
-            if !again && !old.retry_requested && self.is_still_refused(old) {
-                entries.push(RejectEntry { subject: subject.clone(), tries: 0, ..old.clone() });
-            }
-        }
-        self.commit.rejects(subject.clone(), entries);
-    }
-
-    /// Whether an earlier refusal still stands: the same values are still to be written.
-    fn is_still_refused(&self, old: &RejectEntry) -> bool {
-        self.case.withheld.contains(&old.place())
-    }
-
-    /// A value that the mapping cannot take, as it is kept.
-    fn unfit(&self, reject: &Reject, subject: &Subject) -> RejectEntry {
-        let BadValue { message, hint } = reject.problem.clone();
-        RejectEntry {
-            subject: subject.clone(),
-            mapping: self.mapping.name.clone(),
-            side: reject.side.unwrap_or(Side::HubSpot),
-            field: reject.field.clone(),
-            code: "MAPPING".to_owned(),
-            reason: message,
-            hint: Some(hint).filter(|hint| !hint.is_empty()),
-            attempted: Default::default(),
-            since: self.now,
-            last: self.now,
-            tries: 1,
-            retry_requested: false,
-        }
     }
 
     fn hear(&mut self, record: RecordRef) {

@@ -19,6 +19,7 @@ mod history;
 mod limit;
 mod login;
 pub mod poll;
+mod problems;
 mod recognise;
 pub mod settle;
 mod tokens;
