@@ -118,13 +118,7 @@ impl SledStore {
     /// [`Error::InUse`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`].
     pub fn open(dir: &Path, options: &Options) -> Result<Self, Error> {
         let mut store = Self::open_behind(dir, options)?;
-        let inside = store.opened()?.number()?;
-        if inside < store.head.number {
-            let outside = store.head.number;
-            let detail = format!("its files end at flush {inside}, the last one was {outside}");
-            return Err(Error::Damaged { detail });
-        }
-        store.head.number = inside;
+        store.head.number = store.opened()?.not_behind(store.head.number)?;
         if store.is_mostly_dead()? {
             store.copy()?;
         }
@@ -216,6 +210,16 @@ impl Opened {
         let bytes = bytes.and_then(|bytes| bytes.as_ref().try_into().ok());
         Ok(bytes.map_or(0, u64::from_be_bytes))
     }
+
+    /// Its number, unless it is behind the number of the last flush.
+    fn not_behind(&self, last: u64) -> Result<u64, Error> {
+        match self.number()? {
+            inside if inside >= last => Ok(inside),
+            inside => Err(Error::Damaged {
+                detail: format!("its files end at flush {inside}, the last one was {last}"),
+            }),
+        }
+    }
 }
 
 impl Store for SledStore {
@@ -275,7 +279,9 @@ impl Store for SledStore {
         // The old one must let go of its files first.
         self.open = None;
         self.check_room()?;
-        self.open = Some(open_db(&self.dir.join(DB), &self.options)?);
+        let opened = open_db(&self.dir.join(DB), &self.options)?;
+        self.head.number = opened.not_behind(self.head.number)?;
+        self.open = Some(opened);
         Ok(())
     }
 

@@ -208,3 +208,32 @@ async fn a_directory_is_checked_copied_and_salvaged() {
     assert!(matches!(check(&nowhere, &options()), Err(Error::Absent { .. })));
     assert!(!nowhere.exists());
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_cut_file_is_salvaged() {
+    use crate::journal::{Commit, Journal};
+
+    let [dir, saved] = [Dir::new(), Dir::new()];
+    let journal = Journal::open(dir.path(), &options()).unwrap();
+    for from in (1..3_000u64).step_by(50) {
+        let mut commit = Commit::new();
+        for id in from..from + 50 {
+            commit.link(link(id, &id.to_string(), &format!("00Q{id}")));
+        }
+        journal.commit(commit).await.unwrap();
+    }
+    journal.close().await;
+    let file = fs::File::options().write(true).open(dir.path().join("db/db")).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    let error = Journal::open(dir.path(), &options()).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    match salvage(dir.path(), saved.path(), &options()) {
+        Ok(salvaged) => {
+            let report = check(saved.path(), &options()).unwrap();
+            assert!(report.is_sound(), "{:?}", report.problems);
+            assert_eq!(report.rows.get("link"), salvaged.kept.get("link"));
+        }
+        // Cut in another place, the engine cannot open the file at all, and says so.
+        Err(error) => assert!(matches!(error, Error::Damaged { .. }), "{error}"),
+    }
+}
