@@ -6,7 +6,7 @@
 mod filter;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -143,14 +143,19 @@ fn matches<'a>(account: &'a Account, object: Object, query: &Query<'_>) -> Vec<&
     if query.groups.is_empty() {
         return index.visible().values().filter(|record| words(record)).collect();
     }
-    let mut found = BTreeMap::new();
-    for group in &query.groups {
-        for record in candidates(account, object, group) {
-            if words(record) && group.iter().all(|filter| filter.takes(account, record)) {
-                found.insert(record.id, record);
-            }
-        }
+    let of_group = |group: &Vec<Filter>| {
+        let mut found = candidates(account, object, group);
+        found.retain(|record| {
+            words(record) && group.iter().all(|filter| filter.takes(account, record))
+        });
+        found
+    };
+    // One group finds no record twice, and by far the most searches have one.
+    if let [group] = query.groups.as_slice() {
+        return of_group(group);
     }
+    let found: BTreeMap<u64, &Arc<Record>> =
+        query.groups.iter().flat_map(of_group).map(|record| (record.id, record)).collect();
     found.into_values().collect()
 }
 
@@ -162,14 +167,14 @@ fn candidates<'a>(account: &'a Account, object: Object, group: &[Filter]) -> Vec
             continue;
         }
         if filter.name == "hs_object_id" {
-            let ids = filter.values.iter().filter_map(|value| value.parse::<u64>().ok());
-            return ids.filter_map(|id| index.visible().get(&id)).collect();
+            let ids: BTreeSet<u64> =
+                filter.values.iter().filter_map(|value| value.parse().ok()).collect();
+            return ids.into_iter().filter_map(|id| index.visible().get(&id)).collect();
         }
-        let hits: Option<Vec<_>> = filter
-            .values
-            .iter()
-            .map(|value| index.with_value(&filter.name, &value.to_lowercase()))
-            .collect();
+        let values: BTreeSet<String> =
+            filter.values.iter().map(|value| value.to_lowercase()).collect();
+        let hits: Option<Vec<_>> =
+            values.iter().map(|value| index.with_value(&filter.name, value)).collect();
         if let Some(hits) = hits {
             return hits.into_iter().flatten().collect();
         }

@@ -55,6 +55,8 @@ impl Operator {
 enum Kind {
     /// By size.
     Number,
+    /// The record's own id.
+    Id,
     /// By milliseconds.
     Moment,
     /// Exactly: internal values of enumerations.
@@ -94,6 +96,7 @@ impl Filter {
                     ))
                 })?;
                 match property.kind.as_str() {
+                    _ if name == "hs_object_id" => Kind::Id,
                     "number" => Kind::Number,
                     "date" | "datetime" => Kind::Moment,
                     "enumeration" | "bool" => Kind::Exact,
@@ -117,6 +120,10 @@ impl Filter {
                 Operator::Neq | Operator::NotIn => !hit,
                 _ => hit,
             };
+        }
+        if self.kind == Kind::Id {
+            let id = i64::try_from(record.id).unwrap_or(i64::MAX);
+            return self.decide(true, |at| Some(id.cmp(self.bounds.get(at)?)));
         }
         if self.kind == Kind::Moment {
             let stamp = if self.name == record.object.modified() {
@@ -201,6 +208,13 @@ fn bounds(
     kind: Kind,
     values: &[String],
 ) -> Result<Vec<i64>, Refusal> {
+    if kind == Kind::Id {
+        let parse = |value: &String| {
+            let message = format!("Value {value} of property {name} was not a valid long.");
+            value.parse::<i64>().map_err(|_| invalid(message))
+        };
+        return values.iter().map(parse).collect();
+    }
     if kind != Kind::Moment || matches!(operator, Operator::Contains | Operator::ContainsNot) {
         return Ok(Vec::new());
     }

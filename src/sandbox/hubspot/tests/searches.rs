@@ -110,6 +110,14 @@ async fn every_operator_does_what_it_says() {
             "AD",
         ),
         (
+            json!({ "propertyName": "email", "operator": "IN", "values": ["ada@example.com", "Ada@example.com"] }),
+            "A",
+        ),
+        (
+            json!({ "propertyName": "hs_object_id", "operator": "IN", "values": ["101000000002", "101000000002"] }),
+            "B",
+        ),
+        (
             json!({ "propertyName": "createdate", "operator": "LTE", "value": "2026-11-02T08:01:00Z" }),
             "AB",
         ),
