@@ -10,7 +10,7 @@ use lockstep::platform::auth::{App, MemoryTokenStore, OAuth, TokenEndpoint, Toke
 use lockstep::platform::transport::{Http, InProcess, RetrySettings, Tokens};
 use lockstep::platform::{ErrorKind, auth};
 use lockstep::record::Side;
-use lockstep::sandbox::{Sandbox, SandboxClock, hubspot};
+use lockstep::sandbox::{Sandbox, SandboxClock, hubspot, salesforce};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -140,4 +140,41 @@ async fn a_wrong_secret_is_no_reason_to_log_in_again() {
         (error.kind.clone(), error.code.as_deref()),
         (ErrorKind::Stop, Some("BAD_CLIENT_SECRET"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_salesforce_token_is_kept_and_the_old_one_is_dead() {
+    let sandbox = sandbox();
+    let client = salesforce::oauth::CLIENT_ID;
+    {
+        let mut world = sandbox.world();
+        world.salesforce.auth.apps.get_mut(client).unwrap().rotate_refresh_tokens = true;
+    }
+    let flow = Flow {
+        side: Side::Salesforce,
+        http: Arc::new(InProcess::new(sandbox.salesforce())),
+        authorize: "https://acme.my.salesforce.com/services/oauth2/authorize",
+        token: "https://acme.my.salesforce.com/services/oauth2/token",
+        app: App {
+            id: client.into(),
+            secret: Some(SecretString::from(salesforce::oauth::CLIENT_SECRET)),
+        },
+    };
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::default());
+    flow.log_in(&store).await;
+    let first = store.load().await.unwrap().unwrap();
+    let tokens = flow.tokens(&store);
+    let limits = "https://acme.my.salesforce.com/services/data/v66.0/limits";
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        assert_eq!(flow.call(&tokens, limits).await, 200);
+        seen.insert(store.load().await.unwrap().unwrap().expose_secret().to_owned());
+        let access = tokens.token().await.unwrap();
+        assert_eq!(access.base.unwrap().as_str(), "https://acme.my.salesforce.com/");
+        tokens.refused(&access.bearer).await;
+    }
+    assert_eq!(seen.len(), 4, "each renewal stores another refresh token");
+    let copy: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::new(Some(first)));
+    let error = flow.tokens(&copy).token().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::SignIn, "{error}");
 }
