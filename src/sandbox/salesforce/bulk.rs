@@ -373,7 +373,7 @@ fn delimiter_name(byte: u8) -> &'static str {
     DELIMITERS.iter().find(|(_, b)| *b == byte).map_or("COMMA", |(n, _)| n)
 }
 
-/// A job's write: assignment rules run as for any API write.
-pub(super) fn bulk_write(write: Write) -> Write {
-    Write { channel: Channel::Bulk, ..write }
+/// A job's write: assignment rules run only if the job names one.
+pub(super) fn bulk_write(write: Write, assigns: bool) -> Write {
+    Write { channel: Channel::Bulk, auto_assign: assigns, ..write }
 }

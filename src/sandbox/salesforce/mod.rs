@@ -36,9 +36,9 @@ use axum::body::Body as HttpBody;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::calls::{Route, Unmodelled};
@@ -59,16 +59,25 @@ pub fn router(sandbox: Sandbox) -> axum::Router {
     axum::Router::new().fallback(handle).with_state(sandbox)
 }
 
+/// One request, read whole.
+struct Incoming {
+    method: Method,
+    headers: HeaderMap,
+    path: Vec<String>,
+    query: String,
+    body: Bytes,
+    /// The address that the caller used, and its host.
+    base: String,
+    host: String,
+    now: Timestamp,
+    expire: Option<ExpireToken>,
+}
+
 async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY).collect().await else {
         return respond(Reply::empty(413), None);
     };
-    let body = body.to_bytes();
-    let now = sandbox.clock().now();
-    let mut guard = sandbox.world();
-    let world: &mut World = &mut guard;
-    world.salesforce.begin(now);
     let host = parts
         .headers
         .get(http::header::HOST)
@@ -79,94 +88,105 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     // A request that was served says no scheme. Salesforce is reached by TLS, a local port is not.
     let local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
     let scheme = parts.uri.scheme_str().unwrap_or(if local { "http" } else { "https" });
-    let base = format!("{scheme}://{host}");
-    let path = segments(parts.uri.path());
-    let names: Vec<&str> = path.iter().map(String::as_str).collect();
-    let expire = parts.extensions.get::<ExpireToken>().copied();
-    match names.as_slice() {
-        ["services", "data"] if parts.method == Method::GET => {
-            respond(Reply::ok(rest::versions()), None)
-        }
-        ["services", "oauth2", "userinfo"] => {
-            let reply = match session(world, &parts.headers, now, expire) {
-                Ok(user) => Reply::ok(world.salesforce.userinfo(&base, &user)),
-                // This endpoint refuses in its own way.
-                Err(_) => Reply {
-                    body: Body::Text("text/html", "Bad_OAuth_Token".to_owned()),
-                    ..Reply::empty(403)
-                },
-            };
-            respond(reply, None)
-        }
-        ["services", "oauth2", resource] => {
-            let mut form = oauth::Form::read(&body);
-            form.0.extend(oauth::Form::read(parts.uri.query().unwrap_or_default().as_bytes()).0);
-            let call = oauth::OAuthCall {
-                method: parts.method,
-                resource,
-                headers: &parts.headers,
-                form,
-                base,
-                host,
-                now,
-                refuse_all: expire.is_some_and(|e| e.forever),
-            };
-            respond(oauth::answer(&mut world.salesforce, &call, &mut world.random), None)
-        }
-        ["id", _, user] => {
-            let reply = match session(world, &parts.headers, now, expire) {
-                Ok(_) => {
-                    match id::normalise(user).filter(|id| world.salesforce.record(id).is_some()) {
-                        Some(user) => Reply::ok(world.salesforce.identity(&base, &user)),
-                        None => Reply::empty(404),
-                    }
-                }
-                Err(_) => Reply {
-                    body: Body::Text("text/html", "Bad_OAuth_Token".to_owned()),
-                    ..Reply::empty(403)
-                },
-            };
-            respond(reply, None)
-        }
-        ["services", "data", version, rest @ ..] => {
-            let rest: Vec<String> = rest.iter().map(|s| (*s).to_owned()).collect();
-            let query =
-                url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-            let mut call = Call {
-                method: parts.method,
-                path: rest,
-                query: query.into_owned().collect(),
-                headers: parts.headers,
-                body,
-                version: (*version).to_owned(),
-                base,
-                user: world.salesforce.staff.integration.clone(),
-                now,
-                late: None,
-                cut_locator: false,
-            };
-            let reply = data(world, &mut call, expire);
-            respond(reply, Some(template(&call)))
-        }
-        ["sandbox", "salesforce", rest @ ..] => {
-            respond(admin::answer(world, &parts.method, rest, &body, now), None)
-        }
-        _ => respond(Reply::not_modelled(), None),
-    }
+    let incoming = Incoming {
+        base: format!("{scheme}://{host}"),
+        path: segments(parts.uri.path()),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        expire: parts.extensions.get::<ExpireToken>().copied(),
+        method: parts.method,
+        headers: parts.headers,
+        body: body.to_bytes(),
+        host,
+        now: sandbox.clock().now(),
+    };
+    let mut world = sandbox.world();
+    world.salesforce.begin(incoming.now);
+    let (reply, route) = serve(&mut world, incoming);
+    respond(reply, route)
 }
 
-/// A call of the data API: limits, session, resource, headers.
-fn data(world: &mut World, call: &mut Call, expire: Option<ExpireToken>) -> Reply {
-    if !rest::is_version(&call.version) {
-        return Reply::refused(&Refusal::call(
-            Code::NotFound,
-            "The requested resource does not exist",
-        ));
+/// The reply to a request and, where its path holds ids, the route without them.
+fn serve(world: &mut World, incoming: Incoming) -> (Reply, Option<String>) {
+    let path = incoming.path.clone();
+    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+    let reply = match names.as_slice() {
+        ["services", "data"] if incoming.method == Method::GET => Reply::ok(rest::versions()),
+        ["services", "data", version, rest @ ..] => {
+            return data_call(world, incoming, version, rest);
+        }
+        ["services", "oauth2", "userinfo"] => match session(world, &incoming) {
+            Ok(user) => Reply::ok(world.salesforce.userinfo(&incoming.base, &user)),
+            Err(_) => bad_token(),
+        },
+        ["services", "oauth2", resource] => {
+            let mut form = oauth::Form::read(&incoming.body);
+            form.0.extend(oauth::Form::read(incoming.query.as_bytes()).0);
+            let call = oauth::OAuthCall {
+                resource,
+                headers: &incoming.headers,
+                form,
+                now: incoming.now,
+                refuse_all: incoming.expire.is_some_and(|e| e.forever),
+                method: incoming.method,
+                base: incoming.base,
+                host: incoming.host,
+            };
+            oauth::answer(&mut world.salesforce, &call, &mut world.random)
+        }
+        ["id", _, user] => match session(world, &incoming) {
+            Ok(_) => match id::normalise(user).filter(|id| world.salesforce.record(id).is_some()) {
+                Some(user) => Reply::ok(world.salesforce.identity(&incoming.base, &user)),
+                None => Reply::empty(404),
+            },
+            Err(_) => bad_token(),
+        },
+        ["sandbox", "salesforce", rest @ ..] => {
+            admin::answer(world, &incoming.method, rest, &incoming.body, incoming.now)
+        }
+        _ => Reply::not_modelled(),
+    };
+    (reply, None)
+}
+
+/// How the endpoints about the signed-in user refuse a token.
+fn bad_token() -> Reply {
+    Reply { body: Body::Text("text/html", "Bad_OAuth_Token".to_owned()), ..Reply::empty(403) }
+}
+
+fn data_call(
+    world: &mut World,
+    incoming: Incoming,
+    version: &str,
+    rest: &[&str],
+) -> (Reply, Option<String>) {
+    if !rest::is_version(version) {
+        let refusal = Refusal::call(Code::NotFound, "The requested resource does not exist");
+        return (Reply::refused(&refusal), None);
     }
-    match session(world, &call.headers, call.now, expire) {
-        Ok(user) => call.user = user,
-        Err(refusal) => return Reply::refused(&refusal),
-    }
+    let user = match session(world, &incoming) {
+        Ok(user) => user,
+        Err(refusal) => return (Reply::refused(&refusal), None),
+    };
+    let query = url::form_urlencoded::parse(incoming.query.as_bytes());
+    let mut call = Call {
+        path: rest.iter().map(|s| (*s).to_owned()).collect(),
+        query: query.into_owned().collect(),
+        version: version.to_owned(),
+        method: incoming.method,
+        headers: incoming.headers,
+        body: incoming.body,
+        base: incoming.base,
+        user,
+        now: incoming.now,
+        late: None,
+        cut_locator: false,
+    };
+    let reply = data(world, &mut call);
+    (reply, Some(template(&call)))
+}
+
+/// A signed-in call of the data API: limits, resource, headers.
+fn data(world: &mut World, call: &mut Call) -> Reply {
     let org = &mut world.salesforce;
     if org.settings.refuse_concurrent > 0 {
         org.settings.refuse_concurrent -= 1;
@@ -194,26 +214,25 @@ fn data(world: &mut World, call: &mut Call, expire: Option<ExpireToken>) -> Repl
 }
 
 /// The user behind the token of a call.
-fn session(
-    world: &mut World,
-    headers: &http::HeaderMap,
-    now: jiff::Timestamp,
-    expire: Option<ExpireToken>,
-) -> Result<id::Id, Refusal> {
+fn session(world: &mut World, incoming: &Incoming) -> Result<id::Id, Refusal> {
     let refused = || Refusal::call(Code::InvalidSessionId, "Session expired or invalid");
-    let token = headers
+    let token = incoming
+        .headers
         .get(http::header::AUTHORIZATION)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("OAuth ")))
         .map(str::trim)
         .ok_or_else(refused)?;
     let org = &mut world.salesforce;
-    if expire.is_some() {
+    if incoming.expire.is_some() {
         org.auth.end_session(token);
     }
     let idle = org.settings.session_idle;
-    let user =
-        org.auth.use_session(token, now, idle).map(|s| s.user.clone()).ok_or_else(refused)?;
+    let user = org
+        .auth
+        .use_session(token, incoming.now, idle)
+        .map(|s| s.user.clone())
+        .ok_or_else(refused)?;
     match org.record(&user) {
         Some(row) if row.flag("IsActive") => Ok(user),
         _ => Err(refused()),

@@ -118,8 +118,8 @@ pub struct Org {
     undo: Vec<Undo>,
 }
 
-/// How many changes the log keeps.
-const CHANGES_KEPT: usize = 200_000;
+/// How many changes the log keeps: a few kilobytes each.
+const CHANGES_KEPT: usize = 20_000;
 
 impl Org {
     /// What a fresh org holds: the standard objects, statuses and stages, one integration user,

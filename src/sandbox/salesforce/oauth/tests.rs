@@ -81,7 +81,7 @@ async fn a_signed_assertion_signs_in() {
     let access = body["access_token"].as_str().unwrap();
     assert!(access.starts_with(&format!("{}!", &org[..15])));
     assert_eq!(body["token_type"], json!("Bearer"));
-    assert_eq!(body["instance_url"], json!("http://sandbox.my.salesforce.com"));
+    assert_eq!(body["instance_url"], json!("https://sandbox.my.salesforce.com"));
     assert!(body["id"].as_str().unwrap().contains(&*org));
     assert!(body.get("refresh_token").is_none());
     if let Some(recorded) = sample("auth_success_response.json") {
@@ -91,7 +91,7 @@ async fn a_signed_assertion_signs_in() {
     }
     let table = [
         (json!({"exp": soon.to_string()}), "ok"),
-        (json!({"aud": "http://sandbox.my.salesforce.com"}), "ok"),
+        (json!({"aud": "https://sandbox.my.salesforce.com"}), "ok"),
         (json!({"aud": "https://elsewhere.example"}), "invalid_grant: Audience validation failed"),
         (json!({"exp": soon + 1000}), "invalid_grant: expired authorization code"),
         (json!({"exp": soon - 1000}), "invalid_grant: expired authorization code"),
@@ -264,11 +264,11 @@ async fn who_is_signed_in() {
     assert_eq!(info["user_id"], json!(&*user));
     assert_eq!(
         info["urls"]["rest"],
-        json!("http://sandbox.my.salesforce.com/services/data/v{version}/")
+        json!("https://sandbox.my.salesforce.com/services/data/v{version}/")
     );
     let identity = rig.get("").await.json()["identity"].as_str().unwrap().to_owned();
-    assert_eq!(identity, format!("http://sandbox.my.salesforce.com/id/{org}/{user}"));
-    let path = identity.trim_start_matches("http://sandbox.my.salesforce.com");
+    assert_eq!(identity, format!("https://sandbox.my.salesforce.com/id/{org}/{user}"));
+    let path = identity.trim_start_matches("https://sandbox.my.salesforce.com");
     let body = rig.send(Method::GET, path, &[], "").await.json();
     assert_eq!(body["username"], json!("integration.user@lockstep.example"));
 }

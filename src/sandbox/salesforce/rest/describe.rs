@@ -89,7 +89,18 @@ impl Org {
         out
     }
 
+    /// In two halves, because the macro has a bound.
     fn describe_field(&self, object: &Object, field: &Field) -> Value {
+        let mut out = first_half(object, field);
+        if let (Value::Object(out), Value::Object(more)) =
+            (&mut out, self.second_half(object, field))
+        {
+            out.extend(more);
+        }
+        out
+    }
+
+    fn second_half(&self, object: &Object, field: &Field) -> Value {
         let picks: Vec<Value> = self
             .pick_values(&object.name, field)
             .into_iter()
@@ -98,39 +109,8 @@ impl Org {
                        "validFor": null, "value": v.value})
             })
             .collect();
-        let byte_length = if field.length == 18 { 18 } else { field.length * 3 };
-        let plain = !field.is_long_text() && field.kind != Kind::Address;
-        let whole = field.kind == Kind::Int;
-        let mut out = json!({
-            "aggregatable": plain,
-            "autoNumber": false,
-            "byteLength": byte_length,
-            "calculated": field.calculated,
-            "calculatedFormula": null,
-            "cascadeDelete": false,
-            "caseSensitive": field.case_sensitive,
-            "compoundFieldName": compound_of(object, field),
-            "controllerName": null,
-            "createable": field.createable,
-            "custom": field.custom,
-            "defaultValue": field.default.as_ref().filter(|v| v.is_boolean()),
-            "defaultValueFormula": null,
-            "defaultedOnCreate": field.defaulted,
-            "dependentPicklist": false,
-            "deprecatedAndHidden": false,
-            "digits": if whole { field.precision } else { 0 },
-            "displayLocationInDecimal": false,
-            "encrypted": false,
-            "externalId": field.external_id,
-            "extraTypeInfo": null,
-            "filterable": plain,
-            "filteredLookupInfo": null,
-            "formulaTreatNullNumberAsZero": false,
-            "groupable": plain && !field.kind.is_number() && field.kind != Kind::DateTime,
-            "highScaleNumber": false,
-        });
-        // In two halves: the macro has a bound.
-        let more = json!({
+        let precision = if field.kind == Kind::Int { 0 } else { field.precision };
+        json!({
             "htmlFormatted": false,
             "idLookup": field.id_lookup,
             "inlineHelpText": null,
@@ -145,7 +125,7 @@ impl Org {
             "permissionable": field.nillable && field.createable,
             "picklistValues": picks,
             "polymorphicForeignKey": field.refers_to.len() > 1,
-            "precision": if whole { 0 } else { field.precision },
+            "precision": precision,
             "queryByDistance": false,
             "referenceTargetField": null,
             "referenceTo": field.refers_to,
@@ -156,17 +136,51 @@ impl Org {
             "scale": field.scale,
             "searchPrefilterable": false,
             "soapType": field.kind.soap(),
-            "sortable": plain,
+            "sortable": is_plain(field),
             "type": field.kind.wire(),
             "unique": field.unique,
             "updateable": field.updateable,
             "writeRequiresMasterRead": false,
-        });
-        if let (Value::Object(out), Value::Object(more)) = (&mut out, more) {
-            out.extend(more);
-        }
-        out
+        })
     }
+}
+
+fn is_plain(field: &Field) -> bool {
+    !field.is_long_text() && field.kind != Kind::Address
+}
+
+fn first_half(object: &Object, field: &Field) -> Value {
+    let plain = is_plain(field);
+    let digits = if field.kind == Kind::Int { field.precision } else { 0 };
+    let byte_length = if field.length == 18 { 18 } else { field.length * 3 };
+    json!({
+        "aggregatable": plain,
+        "autoNumber": false,
+        "byteLength": byte_length,
+        "calculated": field.calculated,
+        "calculatedFormula": null,
+        "cascadeDelete": false,
+        "caseSensitive": field.case_sensitive,
+        "compoundFieldName": compound_of(object, field),
+        "controllerName": null,
+        "createable": field.createable,
+        "custom": field.custom,
+        "defaultValue": field.default.as_ref().filter(|v| v.is_boolean()),
+        "defaultValueFormula": null,
+        "defaultedOnCreate": field.defaulted,
+        "dependentPicklist": false,
+        "deprecatedAndHidden": false,
+        "digits": digits,
+        "displayLocationInDecimal": false,
+        "encrypted": false,
+        "externalId": field.external_id,
+        "extraTypeInfo": null,
+        "filterable": plain,
+        "filteredLookupInfo": null,
+        "formulaTreatNullNumberAsZero": false,
+        "groupable": plain && !field.kind.is_number() && field.kind != Kind::DateTime,
+        "highScaleNumber": false,
+    })
 }
 
 /// The compound that a field is a part of.

@@ -74,7 +74,7 @@ impl Org {
             work,
             state: State::Open,
             error: None,
-            write: bulk::bulk_write(call.write()),
+            write: bulk::bulk_write(call.write(), body.get("assignmentRuleId").is_some()),
             version: call.version.clone(),
             delimiter,
             crlf: body.get("lineEnding").and_then(Value::as_str) == Some("CRLF"),
