@@ -248,7 +248,7 @@ fn hint(error: &ErrorJson, status: u16, row: Option<&Row>) -> Option<String> {
     }
     let by_status = match status {
         401 | 530 => {
-            "sign in again with `lockstep connect hubspot`, or copy the private app's token anew"
+            "sign in again with `lockstep login hubspot`, or copy the private app's token anew"
         }
         300..=399 => "HubSpot's API does not redirect: check the base address in the settings",
         403 => "the app may not do this: check its scopes and the account's subscription",

@@ -13,7 +13,7 @@ use super::wire::{
 use super::{HubSpot, codes, lock, parse};
 use crate::platform::transport::{Call, Repeat};
 use crate::platform::{Ask, Cursor, Error, Polled};
-use crate::record::{Author, Change, ChangeKind, Raw, Record, RecordRef, Source, Stamp};
+use crate::record::{Author, Change, Raw, Record, RecordRef, Source, Stamp};
 
 /// The most inputs of a batch.
 pub(super) const BATCH: usize = 100;
@@ -360,29 +360,19 @@ pub(super) fn cursor<T: Serialize>(place: &T) -> Result<Cursor, Error> {
     })
 }
 
-/// A page of changes out of the records that it shows. The ids that a record took over in merges
-/// are reported with it: a link may still stand under one of them.
+/// A page of changes out of the records that it shows.
 pub(super) fn polled<T: Serialize>(
     records: Vec<Record>,
     place: &T,
     more: bool,
 ) -> Result<Polled, Error> {
-    let (mut changes, mut seen) = (Vec::new(), Vec::new());
-    for record in records {
-        let key = record.key.clone();
-        for alias in record.aliases.iter().filter(|alias| **alias != key.id) {
-            let lost = RecordRef::hubspot(key.object.clone(), alias.clone());
-            let mut change = Change::touched(lost, Source::Poll);
-            change.kind = ChangeKind::Merged { into: key.clone() };
-            change.at = record.modified;
-            changes.push(change);
-            seen.push(None);
-        }
-        let mut change = Change::touched(key, Source::Poll);
+    let touched = |record: &Record| {
+        let mut change = Change::touched(record.key.clone(), Source::Poll);
         change.at = record.modified;
-        changes.push(change);
-        seen.push(Some(record));
-    }
+        change
+    };
+    let changes = records.iter().map(touched).collect();
+    let seen = records.into_iter().map(Some).collect();
     Ok(Polled { changes, seen, cursor: cursor(place)?, more })
 }
 

@@ -75,13 +75,11 @@ impl HubSpot {
     ) -> Result<Polled, Error> {
         let place: PollPlace = place(from)?;
         let from = place.from.unwrap_or_else(|| since.as_millisecond()).max(EARLIEST);
-        let to = match place.to {
-            Some(to) => to,
-            None => self.time().await?.as_millisecond().max(from),
-        };
         let modified = modified_property(&ask.object);
-        let mut filters =
-            vec![FilterJson::one(modified, "GTE", from), FilterJson::one(modified, "LTE", to)];
+        let mut filters = vec![FilterJson::one(modified, "GTE", from)];
+        if let Some(to) = place.to {
+            filters.push(FilterJson::one(modified, "LTE", to));
+        }
         if let Some(after) = &place.after {
             filters.push(FilterJson::one("hs_object_id", "GT", after));
         }
@@ -91,6 +89,12 @@ impl HubSpot {
         let properties = if is_wide { &[modified][..] } else { &properties };
         let doing = format!("looking for changed {}", ask.object);
         let page = self.search_page(&ask.object, filters, properties, PAGE, &doing).await?;
+        // The round ends where its first page was answered: by that answer's own clock, which no
+        // sleep of this machine has put back.
+        let to = match place.to {
+            Some(to) => to,
+            None => self.time().await?.as_millisecond().max(from),
+        };
         let last =
             page.results.iter().map(|object| object.id.0.clone()).max_by_key(|id| by_number(id));
         // A full page may be the last, and a page that is not full is: the next one tells.
@@ -101,7 +105,11 @@ impl HubSpot {
         };
         let records = self.seen(ask, page.results, is_wide).await?;
         let more = next.to.is_some();
-        polled(records, &next, more)
+        let merged: Vec<Change> = records.iter().flat_map(merges).collect();
+        let mut page = polled(records, &next, more)?;
+        page.seen.extend(merged.iter().map(|_| None));
+        page.changes.extend(merged);
+        Ok(page)
     }
 
     /// The beginning of the round after one that ended at `end`: what the index had not taken in by
@@ -120,10 +128,6 @@ impl HubSpot {
     ) -> Result<Polled, Error> {
         let place: ArchivePlace = place(from)?;
         let since = place.since.unwrap_or_else(|| since.as_millisecond());
-        let began = match place.began {
-            Some(began) => began,
-            None => self.time().await?.as_millisecond(),
-        };
         let path = self.paths.objects(object, "").query(&[
             ("limit", "100"),
             ("archived", "true"),
@@ -132,6 +136,10 @@ impl HubSpot {
         ]);
         let page: PageJson<ObjectJson> =
             self.get(path, &format!("listing archived {object}")).await?;
+        let began = match place.began {
+            Some(began) => began,
+            None => self.time().await?.as_millisecond(),
+        };
         let next = page.after().map(str::to_owned);
         let archived = archived_since(page.results, since);
         let changes = self.deletions(object, archived).await?;
@@ -313,6 +321,17 @@ impl HubSpot {
         });
         Ok(try_join_all(counts).await?.into_iter().collect())
     }
+}
+
+/// The ids that a record took over in merges: a link may still stand under one of them.
+fn merges(record: &Record) -> impl Iterator<Item = Change> {
+    record.aliases.iter().map(|alias| {
+        let lost = RecordRef::hubspot(record.key.object.clone(), alias.clone());
+        let mut change = Change::touched(lost, Source::Poll);
+        change.kind = ChangeKind::Merged { into: record.key.clone() };
+        change.at = record.modified;
+        change
+    })
 }
 
 fn search_body<'a>(

@@ -189,8 +189,10 @@ async fn a_poll_goes_through_a_fixed_window_by_id_and_overlaps_the_next() {
         })
         .map(|filters| filters.trim_end_matches(']').to_owned())
         .collect();
-    assert_eq!(bounds.len(), 1, "{bounds:?}");
+    // The first page has no end; its answer's own time is the end of those that follow.
     let end = moment(now).as_millisecond();
+    let ends: Vec<bool> = bounds.iter().map(|bound| bound.contains(&end.to_string())).collect();
+    assert_eq!(ends, [false, true], "{bounds:?}");
     assert_eq!(cursor.unwrap().0, format!(r#"{{"from":{},"to":null}}"#, end - 60_000));
     // From the beginning of time would be answered with an error.
     hubspot.changed(&ask(&[]), None, Timestamp::UNIX_EPOCH).await.unwrap();
@@ -214,11 +216,9 @@ async fn a_merge_is_told_with_its_survivor() {
     let kinds: Vec<_> =
         page.changes.iter().map(|change| (change.record.id.as_str(), &change.kind)).collect();
     let survivor = crate::record::RecordRef::hubspot("contacts", "60");
-    assert_eq!(
-        kinds,
-        [("6", &ChangeKind::Merged { into: survivor }), ("60", &ChangeKind::Touched)]
-    );
-    assert!(page.seen[0].is_none() && page.seen[1].is_some());
+    let merged = ChangeKind::Merged { into: survivor };
+    assert_eq!(kinds, [("60", &ChangeKind::Touched), ("6", &merged)]);
+    assert!(page.seen[0].is_some() && page.seen[1].is_none());
 }
 
 #[tokio::test(start_paused = true)]
