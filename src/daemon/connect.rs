@@ -99,12 +99,15 @@ pub fn connect(
     clock: &Clock,
 ) -> Result<PerSide<Arc<dyn Platform>>, ConnectError> {
     Ok(PerSide {
-        hubspot: hubspot(effective, http)?,
-        salesforce: salesforce(effective, http, clock)?,
+        hubspot: connect_hubspot(effective, http)?,
+        salesforce: connect_salesforce(effective, http, clock)?,
     })
 }
 
-fn hubspot(effective: &Effective, http: &Arc<dyn Http>) -> Result<Arc<dyn Platform>, ConnectError> {
+pub(super) fn connect_hubspot(
+    effective: &Effective,
+    http: &Arc<dyn Http>,
+) -> Result<Arc<dyn Platform>, ConnectError> {
     let settings = &effective.settings.hubspot;
     let tokens: Arc<dyn Tokens> = match settings.auth {
         HubSpotAuth::Token => Arc::new(StaticToken::new(&secret(effective, "hubspot_token")?)),
@@ -116,6 +119,7 @@ fn hubspot(effective: &Effective, http: &Arc<dyn Http>) -> Result<Arc<dyn Platfo
     };
     let settings = hubspot::Settings {
         version: settings.api_version.parse()?,
+        app_id: settings.app_id.clone(),
         window: Window { max: settings.calls_per_ten_seconds, per: Duration::from_secs(10) },
         search_window: Window { max: settings.searches_per_second, per: Duration::from_secs(1) },
         at_once: settings.concurrency as usize,
@@ -125,7 +129,7 @@ fn hubspot(effective: &Effective, http: &Arc<dyn Http>) -> Result<Arc<dyn Platfo
     Ok(Arc::new(HubSpot::new(settings, Arc::clone(http), tokens, seed()?)))
 }
 
-fn salesforce(
+fn connect_salesforce(
     effective: &Effective,
     http: &Arc<dyn Http>,
     clock: &Clock,

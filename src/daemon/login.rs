@@ -147,3 +147,81 @@ async fn came_back(
         Err(why) => (StatusCode::BAD_REQUEST, page(&format!("The login failed: {why}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::daemon::network;
+    use crate::sandbox::server::{ServeOptions, serve};
+    use crate::sandbox::{Sandbox, SandboxClock, hubspot::oauth};
+    use crate::settings::{Sources, load};
+
+    async fn get(http: &Arc<dyn Http>, url: &str) -> http::Response<Bytes> {
+        http.call(http::Request::get(url).body(Bytes::new()).unwrap()).await.unwrap()
+    }
+
+    fn settings(base: &str, folder: &std::path::Path) -> Effective {
+        let variables = [
+            ("LOCKSTEP_HUBSPOT__BASE_URL", base),
+            ("LOCKSTEP_HUBSPOT__AUTHORIZE_URL", &format!("{base}/oauth/authorize")),
+            ("LOCKSTEP_HUBSPOT__AUTH", "oauth"),
+            ("LOCKSTEP_HUBSPOT__APP_ID", &oauth::OAUTH_APP.to_string()),
+            ("LOCKSTEP_HUBSPOT__CLIENT_ID", oauth::CLIENT_ID),
+            ("LOCKSTEP_HUBSPOT__CLIENT_SECRET", oauth::CLIENT_SECRET),
+            ("LOCKSTEP_DIRECTORIES__STATE", folder.to_str().unwrap()),
+        ];
+        let environment: BTreeMap<String, String> =
+            variables.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        load(&Sources { file: None, environment }).unwrap()
+    }
+
+    /// A person's browser: opens the page, and follows the platform back to this machine.
+    async fn browse(http: &Arc<dyn Http>, page: &str, change: fn(String) -> String) -> StatusCode {
+        let sent = get(http, page).await;
+        let back = sent.headers().get("location").unwrap().to_str().unwrap().to_owned();
+        get(http, &change(back)).await.status()
+    }
+
+    #[tokio::test]
+    async fn a_login_ends_with_a_refresh_token_on_disk_or_with_the_reason() {
+        let folder = std::env::temp_dir().join(format!("lockstep-login-{}", std::process::id()));
+        let now = crate::daemon::Clock::system().now();
+        let sandbox = Sandbox::new(1, SandboxClock::starting_at(now));
+        let serving = serve(sandbox, ServeOptions::default()).await.unwrap();
+        let effective = settings(&serving.hubspot_url(), &folder);
+        let http = network().unwrap();
+        let other_state: fn(String) -> String = |back| back.replace("state=", "state=x");
+        let refusal: fn(String) -> String = |back| {
+            let (base, _) = back.split_once('?').unwrap();
+            format!("{base}?error=access_denied&error_description=no%20%3Cthanks%3E")
+        };
+        for (change, good) in [(other_state, false), (refusal, false), (|back| back, true)] {
+            let (send, page) = oneshot::channel();
+            let show = |page: &Url| send.send(page.to_string()).unwrap();
+            let person = async {
+                let page = page.await.unwrap();
+                // A stranger's request does not end the login.
+                let stranger = Url::parse(&page).unwrap();
+                let redirect =
+                    stranger.query_pairs().find(|(key, _)| key == "redirect_uri").unwrap().1;
+                assert_eq!(get(&http, &redirect).await.status(), StatusCode::BAD_REQUEST);
+                browse(&http, &page, change).await
+            };
+            let (end, status) =
+                tokio::join!(login(&effective, Side::HubSpot, &http, 0, show), person);
+            assert_eq!(end.is_ok(), good, "{end:?}");
+            assert_eq!(status.is_success(), good);
+        }
+        let kept = effective.settings.directories.refresh_token(Side::HubSpot);
+        assert!(!std::fs::read_to_string(kept).unwrap().trim().is_empty());
+        // What was kept signs in.
+        let platform = super::super::connect::connect_hubspot(&effective, &http).unwrap();
+        assert_eq!(platform.identity().await.unwrap().author_id, oauth::OAUTH_APP.to_string());
+        serving.shutdown().await;
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -121,6 +121,8 @@ pub struct HubSpot {
     /// The file that holds the OAuth app's secret.
     #[serde(default, deserialize_with = "parse::some_path")]
     pub client_secret_file: Option<PathBuf>,
+    /// The OAuth app's number.
+    pub app_id: Option<String>,
     /// Where a person allows the OAuth app.
     #[serde(deserialize_with = "platform_url")]
     pub authorize_url: Url,

@@ -1,0 +1,185 @@
+//! What people ask of the journal, and what they decide.
+//!
+//! [`Desk`] answers in the daemon and, where none runs, in a command that has opened the journal
+//! itself. It needs neither platform. The answers are plain values with documented fields: they are
+//! what `--json` prints.
+
+mod decide;
+mod find;
+mod view;
+
+pub use view::{
+    ConflictView, Conflicts, Explained, HistoryView, HoldView, LinkView, MatchView, PendingView,
+    Refs, RejectView,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::control::{Refused, RefusedKind, Request};
+use crate::journal::{self, Journal, LinkEntry, Subject};
+use crate::mapping::Mappings;
+
+/// The most items that one answer holds.
+pub const MOST: usize = 10_000;
+
+/// Answers from the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Desk<'a> {
+    /// What is remembered.
+    pub journal: &'a Journal,
+    /// The mappings in force.
+    pub mappings: &'a Mappings,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl From<journal::Error> for Refused {
+    fn from(error: journal::Error) -> Self {
+        let kind = match error {
+            journal::Error::Absent { .. } => RefusedKind::NotFound,
+            journal::Error::Taken { .. } | journal::Error::Purged { .. } => RefusedKind::Usage,
+            _ => RefusedKind::Journal,
+        };
+        Self { kind, message: error.to_string(), hint: error.hint().map(str::to_owned) }
+    }
+}
+
+fn json(answer: &impl Serialize) -> Result<Json, Refused> {
+    serde_json::to_value(answer)
+        .map_err(|error| Refused::new(RefusedKind::Internal, format!("no answer: {error}")))
+}
+
+impl Desk<'_> {
+    /// Answers a request that the journal alone can answer; nothing for the others, which need the
+    /// running daemon.
+    ///
+    /// | request | answer |
+    /// | --- | --- |
+    /// | `explain` | [`Explained`] |
+    /// | `history` | a list of [`HistoryView`] |
+    /// | `find_links` | a list of [`LinkView`] |
+    /// | `add_link`, `remove_link` | [`LinkView`] |
+    /// | `conflicts` | [`Conflicts`] |
+    /// | `resolve`, `choose_match` | nothing |
+    /// | `rejects` | a list of [`RejectView`] |
+    /// | `retry_rejects`, `drop_rejects` | how many |
+    /// | `holds` | a list of [`HoldView`] |
+    ///
+    /// # Errors
+    /// Where there is no such thing, or the journal cannot be used.
+    pub async fn answer(self, request: &Request) -> Option<Result<Json, Refused>> {
+        Some(match request {
+            Request::Explain { of } => self.explain(of).await.and_then(|it| json(&it)),
+            Request::History { of, limit, before } => {
+                self.history(of, *limit, *before).await.and_then(|it| json(&it))
+            }
+            Request::FindLinks { what } => self.found(what).await.and_then(|it| json(&it)),
+            Request::Conflicts { mapping, limit } => {
+                self.conflicts(mapping.as_deref(), *limit).await.and_then(|it| json(&it))
+            }
+            Request::Rejects { mapping, limit } => {
+                self.rejects(mapping.as_deref(), *limit).await.and_then(|it| json(&it))
+            }
+            Request::Holds => self.holds().await.and_then(|it| json(&it)),
+            Request::AddLink { mapping, hubspot, salesforce } => {
+                self.add_link(mapping, hubspot, salesforce).await.and_then(|it| json(&it))
+            }
+            Request::RemoveLink { link } => self.remove_link(*link).await.and_then(|it| json(&it)),
+            Request::Resolve { link, field, take } => {
+                self.resolve(*link, field, take).await.map(|()| Json::Null)
+            }
+            Request::ChooseMatch { record, to } => {
+                self.choose_match(record, to.as_deref()).await.map(|()| Json::Null)
+            }
+            Request::RetryRejects { of } => {
+                self.retry_rejects(of.as_deref()).await.and_then(|it| json(&it))
+            }
+            Request::DropRejects { of } => self.drop_rejects(of).await.and_then(|it| json(&it)),
+            Request::Status
+            | Request::Health
+            | Request::ReleaseHold { .. }
+            | Request::Plan { .. }
+            | Request::Sync
+            | Request::Reload => return None,
+        })
+    }
+
+    async fn explain(self, of: &str) -> Result<Explained, Refused> {
+        let link = self.one(of).await?;
+        let subject = Subject::Link(link.id);
+        let known = self.journal.known(vec![subject.clone()]).await?;
+        let known = known.into_iter().next();
+        let pending = self.journal.pending(subject).await?;
+        let history = self.journal.history(link.id, None, 200).await?;
+        let (conflicts, rejects) =
+            known.map_or_else(Default::default, |known| (known.conflicts, known.rejects));
+        Ok(Explained::new(&link, &conflicts, &rejects, pending.as_ref(), &history))
+    }
+
+    async fn history(
+        self,
+        of: &str,
+        limit: usize,
+        before: Option<u64>,
+    ) -> Result<Vec<HistoryView>, Refused> {
+        let link = self.one(of).await?;
+        let lines = self.journal.history(link.id, before, limit.min(MOST)).await?;
+        Ok(lines.iter().map(HistoryView::new).collect())
+    }
+
+    async fn found(self, what: &str) -> Result<Vec<LinkView>, Refused> {
+        let links = self.find(what).await?;
+        Ok(links.iter().map(LinkView::new).collect())
+    }
+
+    async fn conflicts(self, mapping: Option<&str>, limit: usize) -> Result<Conflicts, Refused> {
+        let (mapping, limit) = (mapping.map(str::to_owned), limit.min(MOST));
+        let fields = self.journal.conflicts(mapping.clone(), None, limit).await?;
+        let matches = self.journal.matches(mapping, None, limit).await?;
+        Ok(Conflicts {
+            fields: fields.iter().map(ConflictView::new).collect(),
+            matches: matches.iter().map(MatchView::new).collect(),
+        })
+    }
+
+    async fn rejects(
+        self,
+        mapping: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<RejectView>, Refused> {
+        let mapping = mapping.map(str::to_owned);
+        let rejects = self.journal.rejects(mapping, None, limit.min(MOST)).await?;
+        Ok(rejects.iter().map(RejectView::new).collect())
+    }
+
+    async fn holds(self) -> Result<Vec<HoldView>, Refused> {
+        Ok(self.journal.holds().await?.iter().map(HoldView::new).collect())
+    }
+
+    /// The one link that `what` names.
+    async fn one(self, what: &str) -> Result<LinkEntry, Refused> {
+        let mut links = self.find(what).await?;
+        match links.len() {
+            0 => Err(Refused::new(RefusedKind::NotFound, format!("no link belongs to {what:?}"))
+                .hint(
+                    "name it by its number (L12), by the id or page address of either record, or by \
+                     the key that records are matched by (an e-mail address)",
+                )),
+            1 => Ok(links.remove(0)),
+            _ => {
+                let numbers: Vec<String> =
+                    links.iter().map(|link| format!("{} ({})", link.id, link.mapping)).collect();
+                Err(Refused::new(
+                    RefusedKind::Usage,
+                    format!("{what:?} belongs to several links: {}", numbers.join(", ")),
+                )
+                .hint("name one by its number"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
