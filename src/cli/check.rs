@@ -9,13 +9,15 @@ use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::read_mappings;
 use crate::mapping::{Mappings, Report, load};
+use crate::reconcile::example;
 
 pub(super) const COMMAND: Command = Command {
     name: "check",
     about: "Check mapping files: names, tables, rules, conditions, examples",
     long: "\
 Reads the mapping files and reports every mistake in all of them at once, with its place and what
-would be right. Needs neither platform, and changes nothing.
+would be right. Then runs the mappings' own [[example]]s. Needs neither platform, and changes
+nothing.
 
 Examples:
   lockstep check
@@ -53,7 +55,7 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         .hint("a mapping file's name ends in .toml"));
     }
     let count = files.len();
-    let loaded = load(files);
+    let loaded = load(files).and_then(run_examples);
     let report = match &loaded {
         Ok(mappings) => &mappings.warnings,
         Err(report) => report,
@@ -71,6 +73,21 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         summary(out, &loaded, count);
     }
     Ok(if report.errors() == 0 { Exit::Done } else { Exit::Attention })
+}
+
+/// Runs the mappings' own examples: one that fails is a mistake like any other.
+fn run_examples(mappings: Mappings) -> Result<Mappings, Report> {
+    let failed = mappings.list.iter().flat_map(|mapping| {
+        let examples = mapping.examples.iter();
+        examples.flat_map(|one| example::run(mapping, one).into_iter().map(|why| one.finding(why)))
+    });
+    let failed: Vec<_> = failed.collect();
+    if failed.is_empty() {
+        return Ok(mappings);
+    }
+    let mut findings = mappings.warnings.findings;
+    findings.extend(failed);
+    Err(Report { findings })
 }
 
 /// Shows findings: underlined in the file for people, one line each for a pipe.

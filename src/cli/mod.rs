@@ -6,17 +6,26 @@
 //! people or programs read; what went wrong comes back as a [`Failure`] and is printed once, at the
 //! end of [`main`].
 
+mod ask;
 mod exit;
 mod failure;
 mod logs;
 mod output;
 mod parse;
 pub mod rehearsal;
+mod words;
 
 mod check;
 mod completions;
+mod conflicts;
+mod explain;
+mod history;
+mod holds;
+mod journal;
+mod links;
 mod login;
 mod man;
+mod rejects;
 mod sandbox;
 mod settings;
 
@@ -49,9 +58,16 @@ pub struct Command {
 
 /// All subcommands, in the order of the list.
 pub const COMMANDS: &[Command] = &[
+    explain::COMMAND,
+    history::COMMAND,
+    conflicts::COMMAND,
+    rejects::COMMAND,
+    links::COMMAND,
+    holds::COMMAND,
     check::COMMAND,
     login::COMMAND,
     settings::COMMAND,
+    journal::COMMAND,
     sandbox::COMMAND,
     completions::COMMAND,
     man::COMMAND,
