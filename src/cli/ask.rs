@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{Context, Exit, Failure};
 use crate::daemon::control::{AskError, Refused, RefusedKind, Request, ask};
 use crate::daemon::query::Desk;
-use crate::daemon::{Clock, read_mappings};
+use crate::daemon::{Clock, journal_options, read_mappings};
 use crate::journal::{self, Journal};
 use crate::mapping::{Mappings, load};
 use crate::settings::{Effective, Settings};
@@ -71,12 +71,6 @@ pub(super) fn shape<T: DeserializeOwned>(answer: Json) -> Result<T, Failure> {
 /// Opens the journal as the settings say.
 pub(super) fn open(settings: &Settings) -> Result<Journal, Failure> {
     Ok(Journal::open(&settings.directories.journal(), &journal_options(settings))?)
-}
-
-/// How the journal is used.
-pub(super) fn journal_options(settings: &Settings) -> journal::Options {
-    let cache_bytes = u64::from(settings.journal.cache) << 20;
-    journal::Options { cache_bytes, ..journal::Options::default() }
 }
 
 /// The mappings in the settings' directory.

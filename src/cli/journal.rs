@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, Subcommand};
 
-use super::ask::journal_options;
 use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
+use crate::daemon::journal_options;
 use crate::journal::{Report, check, salvage};
 
 pub(super) const COMMAND: Command = Command {

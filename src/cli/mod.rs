@@ -19,6 +19,7 @@ mod check;
 mod completions;
 mod conflicts;
 mod explain;
+mod health;
 mod history;
 mod holds;
 mod journal;
@@ -26,8 +27,11 @@ mod links;
 mod login;
 mod man;
 mod rejects;
+mod run;
 mod sandbox;
 mod settings;
+mod status;
+mod sync;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -58,6 +62,10 @@ pub struct Command {
 
 /// All subcommands, in the order of the list.
 pub const COMMANDS: &[Command] = &[
+    run::COMMAND,
+    sync::COMMAND,
+    status::COMMAND,
+    health::COMMAND,
     explain::COMMAND,
     history::COMMAND,
     conflicts::COMMAND,
@@ -189,7 +197,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let out = Output::new(global.json, global.color, global.no_progress);
     let mut context = Context { global, out };
-    let exit = match run(&mut context, &matches) {
+    let exit = match dispatch(&mut context, &matches) {
         Ok(exit) => exit,
         Err(failure) => {
             context.out.failure(&failure);
@@ -199,7 +207,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
-fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
+fn dispatch(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     let chosen = matches.subcommand().and_then(|(name, matches)| {
         COMMANDS.iter().find(|command| command.name == name).map(|command| (command, matches))
     });

@@ -98,6 +98,13 @@ impl Output {
         self.colour
     }
 
+    /// Empties a terminal, so that what follows stands at its top.
+    pub fn clear(&self) {
+        if self.terminal && !self.json {
+            self.rendered("\u{1b}[H\u{1b}[2J");
+        }
+    }
+
     /// A text that carries its own colours already.
     pub fn rendered(&self, text: &str) {
         write(&mut std::io::stdout().lock(), text);

@@ -6,6 +6,7 @@
 //!
 //! To follow one change from end to end, start at [`settle`].
 
+mod answer;
 mod backfill;
 mod case;
 pub mod clock;
@@ -17,13 +18,18 @@ pub mod engine;
 mod fetch;
 mod files;
 mod history;
+mod http;
 mod limit;
 mod login;
 pub mod poll;
 mod problems;
-mod recognise;
 pub mod query;
+mod recognise;
+mod reload;
+mod run;
+mod service;
 pub mod settle;
+pub mod status;
 mod tokens;
 pub mod trouble;
 mod write;
@@ -34,6 +40,12 @@ pub use engine::{Engine, Options, SideState};
 pub use files::{Unreadable, read_mappings};
 pub use login::{LoginError, login};
 pub use poll::{Heeded, Stream};
+pub use reload::Reload;
+pub use run::run;
+pub use service::{
+    ServiceError, assemble, assemble_and_start, engine_options, journal_options, mappings_of,
+};
 pub use settle::Settled;
+pub use status::Synced;
 pub use tokens::FileTokenStore;
 pub use trouble::Trouble;

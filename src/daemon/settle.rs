@@ -17,7 +17,7 @@ use super::trouble::Trouble;
 use crate::journal::{Commit, Intent, PendingEntry};
 use crate::mapping::Mapping;
 use crate::reconcile::{Decision, Verdict};
-use crate::record::{PerSide, RecordRef, Side};
+use crate::record::{PerSide, Record, RecordRef, Side};
 
 /// What one batch came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,7 +129,9 @@ impl Engine {
 
     /// Plans for every case. Where a rule weighs times, they are read first, for those cases only.
     async fn decide(&self, mapping: &Mapping, cases: &mut [Case]) -> Result<(), Trouble> {
-        let snapshot = self.snapshot_of(mapping, cases.iter().flat_map(Case::live)).await?;
+        // Collected, because a lazy iterator held over the wait keeps this from being spawned.
+        let live: Vec<&Record> = cases.iter().flat_map(Case::live).collect();
+        let snapshot = self.snapshot_of(mapping, live.into_iter()).await?;
         let now = self.clock.now();
         for case in &mut *cases {
             case.decide(mapping, &snapshot, now);

@@ -1,0 +1,141 @@
+//! From settings to an engine that can work.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::connect::ConnectError;
+use super::{Clock, Engine, Options, Unreadable, connect, network, read_mappings, seed};
+use crate::journal::{self, Journal};
+use crate::mapping::{Mappings, Report, load};
+use crate::reconcile::limit::Limits;
+use crate::record::PerSide;
+use crate::settings::{Effective, Settings};
+
+/// Why the service cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The mapping files cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The mapping files are wrong.
+    #[error("{0}")]
+    Mappings(Report),
+    /// There are no mapping files.
+    #[error("there is no mapping file in {0}")]
+    NoMappings(std::path::PathBuf),
+    /// The settings do not lead to the platforms.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The control socket cannot be listened on.
+    #[error("cannot listen on the control socket {path}")]
+    Socket {
+        /// The socket.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The HTTP address cannot be listened on.
+    #[error("cannot listen on http.listen = {address}")]
+    Http {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The system refuses something else.
+    #[error("cannot {doing}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The work cannot go on.
+    #[error(transparent)]
+    Trouble(#[from] super::Trouble),
+}
+
+/// The mapping files in the settings' directory.
+///
+/// # Errors
+/// Where there are none, or they are wrong.
+pub fn mappings_of(settings: &Settings) -> Result<Mappings, ServiceError> {
+    let folder = &settings.directories.mappings;
+    let files = read_mappings(folder)?;
+    if files.is_empty() {
+        return Err(ServiceError::NoMappings(folder.clone()));
+    }
+    load(files).map_err(ServiceError::Mappings)
+}
+
+/// How the journal is used.
+#[must_use]
+pub fn journal_options(settings: &Settings) -> journal::Options {
+    let cache_bytes = u64::from(settings.journal.cache) << 20;
+    journal::Options { cache_bytes, ..journal::Options::default() }
+}
+
+/// How the engine works.
+#[must_use]
+pub fn engine_options(settings: &Settings) -> Options {
+    let span = |length| SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
+    let limits = &settings.limits;
+    Options {
+        batch: settings.settle.batch as usize,
+        window: settings.settle.window,
+        retry: settings.settle.retry,
+        retry_at_most: settings.settle.retry_at_most,
+        overlap: PerSide {
+            hubspot: settings.polling.hubspot_overlap,
+            salesforce: settings.polling.salesforce_overlap,
+        },
+        limits: Limits {
+            window: span(limits.window),
+            changes: limits.changes,
+            share: limits.share,
+            share_from: limits.share_from,
+            deletes: limits.deletes,
+            clears: limits.clears,
+            creates: limits.creates,
+        },
+        history_keep: span(settings.history.keep),
+        history_lines: settings.history.lines as usize,
+        ..Options::default()
+    }
+}
+
+/// Everything that works needs, opened and connected, but not signed in.
+///
+/// # Errors
+/// Where settings, secrets, mapping files or the journal are not as they should be.
+pub async fn assemble(effective: &Effective) -> Result<Engine, ServiceError> {
+    let settings = &effective.settings;
+    let mappings = mappings_of(settings)?;
+    let clock = Clock::system();
+    let http = network()?;
+    let platforms = connect(effective, &http, &clock)?;
+    let (dir, options) = (settings.directories.journal(), journal_options(settings));
+    let opened = tokio::task::spawn_blocking(move || Journal::open(&dir, &options)).await;
+    let journal = opened.map_err(|error| ServiceError::System {
+        doing: "open the journal",
+        source: std::io::Error::other(error),
+    })??;
+    Ok(Engine::new(journal, platforms, mappings, clock, engine_options(settings), seed()?))
+}
+
+/// Assembled, signed in and ready for one round of work in this process.
+///
+/// # Errors
+/// As [`assemble`], and where a side does not let us in.
+pub async fn assemble_and_start(effective: &Effective) -> Result<Arc<Engine>, ServiceError> {
+    let engine = Arc::new(assemble(effective).await?);
+    if let Err(error) = engine.start().await {
+        engine.journal.close().await;
+        return Err(error.into());
+    }
+    Ok(engine)
+}

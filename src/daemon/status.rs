@@ -1,0 +1,364 @@
+//! How the service is doing: the value behind `status`, `health` and the HTTP listener.
+//!
+//! A new column begins here.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::reload::Reload;
+use super::{Engine, Settled, SideState, Trouble, poll::Heeded};
+use crate::journal::{Lane, Statistics};
+use crate::platform::{Budget, ErrorKind};
+use crate::record::{PerSide, Side};
+
+/// How old a change may get in line before it is a problem: the handoff lane is why the service
+/// exists.
+const LATE: [(Lane, SignedDuration); 2] = [
+    (Lane::Handoff, SignedDuration::from_mins(5)),
+    (Lane::Ordinary, SignedDuration::from_mins(30)),
+];
+
+/// The share of a day's calls from which on people are told.
+const MUCH: f64 = 0.9;
+
+/// How the service is doing, in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// When this was true.
+    pub now: Timestamp,
+    /// When the process started.
+    pub started: Timestamp,
+    /// Whether all is well, in a word, and why not.
+    #[serde(flatten)]
+    pub health: Health,
+    /// Both sides.
+    pub sides: PerSide<SideStatus>,
+    /// Each mapping, in the order of their files.
+    pub mappings: Vec<MappingStatus>,
+    /// Holds that wait for a person.
+    pub holds: usize,
+    /// Links that are being settled.
+    pub settling: usize,
+    /// Bytes that the journal takes up on disk.
+    pub journal_bytes: u64,
+}
+
+/// Whether all is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, `degraded` (something waits for a person, or works with a delay) or `down` (a side
+    /// cannot be used).
+    pub state: HealthState,
+    /// What is wrong, the worst first.
+    pub problems: Vec<Problem>,
+}
+
+/// Whether all is well, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthState {
+    /// All is well.
+    Ok,
+    /// Something waits for a person, or works with a delay.
+    Degraded,
+    /// A side cannot be used.
+    Down,
+}
+
+impl HealthState {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// How bad it is: `degraded` or `down`.
+    pub state: HealthState,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// One side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideStatus {
+    /// The account: HubSpot's portal id, Salesforce's organization id. None before the first
+    /// sign-in.
+    pub account: Option<String>,
+    /// As whom we are signed in.
+    pub user: Option<String>,
+    /// When it was last asked for changes to the end.
+    pub last_round: Option<Timestamp>,
+    /// The stamp of the latest change that was seen.
+    pub last_change: Option<Timestamp>,
+    /// Nothing is asked of it before this time.
+    pub paused_until: Option<Timestamp>,
+    /// The last call that failed as a whole, if none has succeeded since.
+    pub trouble: Option<String>,
+    /// Calls.
+    pub calls: Calls,
+}
+
+/// Calls to one side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// Made by this process since it started.
+    pub made: u64,
+    /// Used by the account today, by whomever.
+    pub used: Option<u64>,
+    /// What the account may use in a day.
+    pub limit: Option<u64>,
+}
+
+/// One mapping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MappingStatus {
+    /// Its name.
+    pub mapping: String,
+    /// Its live links.
+    pub links: u64,
+    /// Changes in line, by lane.
+    pub pending: BTreeMap<String, u64>,
+    /// When the change was due that has been due longest.
+    pub oldest_due: Option<Timestamp>,
+    /// Fields that wait for a person.
+    pub conflicts: u64,
+    /// Records that may belong to several.
+    pub matches: u64,
+    /// Refused writes.
+    pub rejects: u64,
+    /// What is being taken in, where something is.
+    pub taking_in: Option<TakingIn>,
+}
+
+/// What exists is being taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakingIn {
+    /// Why.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Records that were listed.
+    pub seen: u64,
+}
+
+/// What one round of asking and settling came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    /// Changes that the platforms listed.
+    pub listed: usize,
+    /// Those that were new.
+    pub heard: usize,
+    /// Links that were settled to the end.
+    pub settled: usize,
+    /// Links that are tried again later.
+    pub postponed: usize,
+    /// Links that a safety limit stopped.
+    pub held: usize,
+    /// Records written, by side.
+    pub written: PerSide<usize>,
+    /// Records created, by side.
+    pub created: PerSide<usize>,
+    /// Refusals, by side.
+    pub refused: PerSide<usize>,
+}
+
+impl Synced {
+    /// From what the engine counted.
+    #[must_use]
+    pub const fn new(heeded: Heeded, settled: &Settled) -> Self {
+        Self {
+            listed: heeded.listed,
+            heard: heeded.heard,
+            settled: settled.finished,
+            postponed: settled.postponed,
+            held: settled.held,
+            written: settled.written,
+            created: settled.created,
+            refused: settled.refused,
+        }
+    }
+}
+
+/// How the service is doing.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub(super) async fn status(
+    engine: &Engine,
+    started: Timestamp,
+    wrong: Option<&Reload>,
+) -> Result<Status, Trouble> {
+    let now = engine.clock.now();
+    let statistics = engine.journal.statistics().await?;
+    let holds = engine.journal.holds().await?;
+    let holds = holds.iter().filter(|hold| hold.released.is_none()).count();
+    let states = engine.side_states();
+    let mut mappings = Vec::new();
+    for mapping in &engine.mappings().list {
+        let state = engine.journal.mapping_state(&mapping.name).await?;
+        let taking_in = state.and_then(|state| state.backfill).map(|backfill| TakingIn {
+            why: backfill.reason,
+            since: backfill.began,
+            seen: backfill.seen,
+        });
+        mappings.push(mapping_status(&mapping.name, &statistics, taking_in));
+    }
+    let sides =
+        PerSide::from_fn(|side| side_status(states.get(side), engine.platform(side).budget()));
+    let mut problems = side_problems(&states, &sides);
+    problems.extend(queue_problems(&statistics, now));
+    problems.extend(waiting_problems(&mappings, holds));
+    if let Some(Reload::Wrong { reason, .. }) = wrong {
+        problems.push(degraded(
+            format!("the mapping files are wrong, the last good ones are in force: {reason}"),
+            "`lockstep check` shows the mistakes",
+        ));
+    }
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        now,
+        started,
+        health: Health::new(problems),
+        sides,
+        mappings,
+        holds,
+        settling: statistics.taken,
+        journal_bytes: statistics.usage.disk,
+    })
+}
+
+impl Health {
+    fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| std::cmp::Reverse(problem.state));
+        let state = problems.iter().map(|problem| problem.state).max().unwrap_or(HealthState::Ok);
+        Self { state, problems }
+    }
+
+    /// The part of a status that says whether all is well.
+    #[must_use]
+    pub fn of(status: &Status) -> Self {
+        status.health.clone()
+    }
+}
+
+fn degraded(what: String, hint: &str) -> Problem {
+    Problem { state: HealthState::Degraded, what, hint: Some(hint.to_owned()) }
+}
+
+fn side_status(state: &SideState, budget: Budget) -> SideStatus {
+    SideStatus {
+        account: state.identity.as_ref().map(|identity| identity.account.clone()),
+        user: state.identity.as_ref().map(|identity| identity.user.clone()),
+        last_round: state.last_round,
+        last_change: state.last_change,
+        paused_until: state.paused_until,
+        trouble: state.trouble.as_ref().map(|(_, error)| error.to_string()),
+        calls: Calls { made: budget.made, used: budget.used, limit: budget.limit },
+    }
+}
+
+fn side_problems(states: &PerSide<SideState>, sides: &PerSide<SideStatus>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (side, state) in states.iter() {
+        if let Some((_, error)) = &state.trouble {
+            let down = !matches!(error.kind, ErrorKind::Request | ErrorKind::Retry { .. })
+                || state.identity.is_none();
+            problems.push(Problem {
+                state: if down { HealthState::Down } else { HealthState::Degraded },
+                what: error.to_string(),
+                hint: error.hint.clone(),
+            });
+        } else if state.identity.is_none() {
+            problems.push(Problem {
+                state: HealthState::Degraded,
+                what: format!("not signed in at {side} yet"),
+                hint: None,
+            });
+        }
+        problems.extend(budget_problem(side, sides.get(side).calls));
+    }
+    problems
+}
+
+fn budget_problem(side: Side, calls: Calls) -> Option<Problem> {
+    let (used, limit) = (calls.used?, calls.limit?);
+    #[expect(clippy::cast_precision_loss, reason = "a share of a few million calls")]
+    let much = limit > 0 && used as f64 / limit as f64 >= MUCH;
+    much.then(|| {
+        degraded(
+            format!("{side}'s account has used {used} of the {limit} calls of its day"),
+            "see which integrations use them; poll less often (settings, [polling])",
+        )
+    })
+}
+
+fn queue_problems(statistics: &Statistics, now: Timestamp) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for ((mapping, lane), due) in &statistics.oldest {
+        let late = now.duration_since(*due);
+        let limit = LATE.iter().find(|(known, _)| known == lane).map(|(_, limit)| *limit);
+        if limit.is_some_and(|limit| late > limit) {
+            let minutes = late.as_secs() / 60;
+            problems.push(degraded(
+                format!(
+                    "a change of {mapping} in the {} lane is {minutes} minutes late",
+                    lane.key()
+                ),
+                "see whether a side is paused, or calls are used up",
+            ));
+        }
+    }
+    problems
+}
+
+fn waiting_problems(mappings: &[MappingStatus], holds: usize) -> Vec<Problem> {
+    let sum = |of: fn(&MappingStatus) -> u64| mappings.iter().map(of).sum::<u64>();
+    let waiting = [
+        (holds as u64, "plans held by a safety limit", "`lockstep holds list`"),
+        (sum(|one| one.conflicts + one.matches), "conflicts", "`lockstep conflicts list`"),
+        (sum(|one| one.rejects), "refused writes", "`lockstep rejects list`"),
+    ];
+    waiting
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, what, hint)| degraded(format!("waiting for a person: {count} {what}"), hint))
+        .collect()
+}
+
+fn mapping_status(
+    name: &str,
+    statistics: &Statistics,
+    taking_in: Option<TakingIn>,
+) -> MappingStatus {
+    let none = BTreeMap::new();
+    let counters = statistics.mappings.get(name).unwrap_or(&none);
+    let count = |counter: &str| {
+        u64::try_from(counters.get(counter).copied().unwrap_or_default()).unwrap_or_default()
+    };
+    let lanes = Lane::ALL.into_iter();
+    let oldest = statistics.oldest.iter().filter(|((mapping, _), _)| mapping == name);
+    MappingStatus {
+        mapping: name.to_owned(),
+        links: count("links.active"),
+        pending: lanes.map(|lane| (lane.key().to_owned(), count(lane.counter()))).collect(),
+        oldest_due: oldest.map(|(_, due)| *due).min(),
+        conflicts: count("conflicts.open"),
+        matches: count("matches.open"),
+        rejects: count("rejects.open"),
+        taking_in,
+    }
+}
