@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use minijinja::{Environment, Expression, UndefinedBehavior};
 
-use crate::record::{PerSide, Value};
+use crate::record::{PerSide, Side, Value};
 
 /// How many instructions one evaluation may cost. Mapping conditions need dozens.
 const FUEL: u64 = 5_000;
@@ -28,6 +28,22 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 pub struct Condition {
     source: Arc<str>,
     expression: Arc<Expression<'static, 'static>>,
+    /// What it looks at. The engine is told of nothing else: telling it costs more than answering.
+    looks: Arc<[Look]>,
+}
+
+/// Something that a condition looks at.
+enum Look {
+    /// A field's merged value.
+    Merged(String),
+    /// A side's own value of a field.
+    Own(Side, String),
+    /// All of a side's own values, or which ones cannot be told from the text.
+    Side(Side),
+    /// The fields that changed.
+    Changed,
+    /// The time.
+    Now,
 }
 
 /// Why a condition cannot be read or did not give yes or no.
@@ -51,6 +67,24 @@ impl From<minijinja::Error> for ConditionError {
 }
 
 /// What a condition sees.
+pub trait Sight {
+    /// The merged value of `field`; nothing where there is no such field.
+    fn merged(&self, field: &str) -> Option<&Value>;
+
+    /// `side`'s own value of `field`; nothing where there is no such field.
+    fn own(&self, side: Side, field: &str) -> Option<&Value>;
+
+    /// The names of all fields of `side`.
+    fn names(&self, side: Side) -> Vec<&str>;
+
+    /// The names of the fields that changed on `side` since the base.
+    fn changed(&self, side: Side) -> Vec<&str>;
+
+    /// The time of the settlement.
+    fn now(&self) -> Timestamp;
+}
+
+/// What a condition sees, spelled out.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The merged value of each field.
@@ -63,6 +97,28 @@ pub struct Facts {
     pub now: Timestamp,
 }
 
+impl Sight for Facts {
+    fn merged(&self, field: &str) -> Option<&Value> {
+        self.merged.get(field)
+    }
+
+    fn own(&self, side: Side, field: &str) -> Option<&Value> {
+        self.sides.get(side).get(field)
+    }
+
+    fn names(&self, side: Side) -> Vec<&str> {
+        self.sides.get(side).keys().map(String::as_str).collect()
+    }
+
+    fn changed(&self, side: Side) -> Vec<&str> {
+        self.changed.get(side).iter().map(String::as_str).collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
 impl Condition {
     /// Compiles an expression.
     ///
@@ -70,7 +126,9 @@ impl Condition {
     /// Where it is not an expression: what was found, and where.
     pub fn compile(source: &str) -> Result<Self, ConditionError> {
         let expression = ENGINE.compile_expression_owned(source.to_owned())?;
-        Ok(Self { source: source.into(), expression: Arc::new(expression) })
+        let names: BTreeSet<String> = expression.undeclared_variables(true).into_iter().collect();
+        let looks = names.iter().map(|name| Look::at(name)).collect();
+        Ok(Self { source: source.into(), expression: Arc::new(expression), looks })
     }
 
     /// The text as the admin wrote it.
@@ -90,8 +148,8 @@ impl Condition {
     /// # Errors
     /// Where a name is unknown, a comparison makes no sense, the fuel runs out, or the result is
     /// neither yes nor no.
-    pub fn holds(&self, facts: &Facts) -> Result<bool, ConditionError> {
-        let value = self.expression.eval(context(facts))?;
+    pub fn holds(&self, sight: &impl Sight) -> Result<bool, ConditionError> {
+        let value = self.expression.eval(context(&self.looks, sight))?;
         bool::try_from(value.clone()).map_err(|_| ConditionError {
             message: format!("the condition must give true or false, and gave {value}"),
             range: None,
@@ -111,22 +169,67 @@ impl PartialEq for Condition {
     }
 }
 
-fn context(facts: &Facts) -> minijinja::Value {
-    type Map = BTreeMap<String, minijinja::Value>;
-    let values = |values: &BTreeMap<String, Value>| -> Map {
-        values.iter().map(|(name, value)| (name.clone(), of(value))).collect()
-    };
-    let mut root = values(&facts.merged);
-    for (side, own) in facts.sides.iter() {
-        root.insert(side.key().to_owned(), values(own).into());
+impl Look {
+    /// What a dotted name stands for.
+    fn at(name: &str) -> Self {
+        let (first, rest) = name.split_once('.').map_or((name, None), |(a, b)| (a, Some(b)));
+        let side = Side::BOTH.into_iter().find(|side| side.key() == first);
+        match (side, rest, first) {
+            (Some(side), Some(field), _) => {
+                let field = field.split('.').next().unwrap_or(field);
+                Self::Own(side, field.to_owned())
+            }
+            (Some(side), None, _) => Self::Side(side),
+            (None, _, "changed") => Self::Changed,
+            (None, _, "now") => Self::Now,
+            (None, _, field) => Self::Merged(field.to_owned()),
+        }
     }
-    let changed: Map = facts
-        .changed
-        .iter()
-        .map(|(side, names)| (side.key().to_owned(), names.iter().cloned().collect()))
-        .collect();
-    root.insert("changed".to_owned(), changed.into());
-    root.insert("now".to_owned(), facts.now.to_string().into());
+}
+
+fn context(looks: &[Look], sight: &impl Sight) -> minijinja::Value {
+    type Map = BTreeMap<String, minijinja::Value>;
+    let mut root = Map::new();
+    let mut sides: PerSide<Option<Map>> = PerSide::default();
+    let mut tell = |side: Side, field: &str| {
+        let known = sides.get_mut(side).get_or_insert_default();
+        if let Some(value) = sight.own(side, field) {
+            known.insert(field.to_owned(), of(value));
+        }
+    };
+    for look in looks {
+        match look {
+            Look::Merged(field) => {
+                if let Some(value) = sight.merged(field) {
+                    root.insert(field.clone(), of(value));
+                }
+            }
+            Look::Own(side, field) => tell(*side, field),
+            Look::Side(side) => {
+                for field in sight.names(*side) {
+                    tell(*side, field);
+                }
+            }
+            Look::Changed => {
+                let changed: Map = Side::BOTH
+                    .into_iter()
+                    .map(|side| {
+                        let names = sight.changed(side).into_iter().map(minijinja::Value::from);
+                        (side.key().to_owned(), names.collect())
+                    })
+                    .collect();
+                root.insert("changed".to_owned(), changed.into());
+            }
+            Look::Now => {
+                root.insert("now".to_owned(), sight.now().to_string().into());
+            }
+        }
+    }
+    for (side, own) in Side::BOTH.into_iter().zip([sides.hubspot, sides.salesforce]) {
+        if let Some(own) = own {
+            root.insert(side.key().to_owned(), own.into());
+        }
+    }
     root.into()
 }
 
@@ -165,6 +268,9 @@ mod tests {
             ("score > 62", false),
             ("hubspot.stage == 'lead' and 'score' in changed.hubspot", true),
             ("'score' in changed.salesforce", false),
+            ("'score' in changed['hubspot']", true),
+            ("hubspot['stage'] == 'lead' and hubspot|length == 1", true),
+            ("now >= '1970-01-01'", true),
         ] {
             assert_eq!(Condition::compile(source).unwrap().holds(&facts()), Ok(holds), "{source}");
         }

@@ -26,7 +26,7 @@ mod readme;
 #[cfg(test)]
 mod tests;
 
-pub use condition::{Condition, ConditionError, Facts};
+pub use condition::{Condition, ConditionError, Facts, Sight};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use domain::{BadValue, Directory, OwnerFound, OwnerMissing, Reading};
 pub use example::{Example, ExampleRecord, Expected};

@@ -141,7 +141,7 @@ pub fn explain(situation: &Situation<'_>, name: &str) -> Option<Vec<String>> {
     Some(lines)
 }
 
-fn has(scene: &Scene<'_>, field: &Field, side: Side, seen: &Seen) -> String {
+fn has(scene: &Scene<'_>, field: &Field, side: Side, seen: &Seen<'_>) -> String {
     let record = *scene.records.get(side);
     let place = field.sides.get(side).as_ref();
     let name = record.and_then(|record| Some((record, place?.name(&record.key.object)?)));
@@ -153,7 +153,7 @@ fn has(scene: &Scene<'_>, field: &Field, side: Side, seen: &Seen) -> String {
         Seen::Value(value) => {
             let raw = name.map(|(record, name)| (name, record.get(name)));
             let spelled = match raw {
-                Some((name, Raw::Text(text))) if Value::text(text.as_str()) != *value => {
+                Some((name, Raw::Text(text))) if Value::text(text.as_str()) != **value => {
                     format!(" ({name} = {text:?})")
                 }
                 _ => String::new(),

@@ -16,13 +16,13 @@ use super::conflict::{self, Dispute, Ruling};
 use super::plan::{OpenConflict, Resolution, Situation};
 use super::stages;
 use crate::mapping::{
-    BadValue, BlankRule, Direction, FarEdit, Field, Mapping, Quiet, Reading, Rule, Stages,
+    BadValue, BlankRule, Direction, FarEdit, Field, Kind, Mapping, Quiet, Reading, Rule, Stages,
 };
-use crate::record::{PerSide, Record, Side, Value};
+use crate::record::{PerSide, Raw, Record, Side, Value};
 
 /// What a side has of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Seen<'a> {
     /// There is no record on this side yet.
     NoRecord,
     /// The side, or the object of its record, has no such field.
@@ -31,13 +31,13 @@ pub(super) enum Seen {
     Aside(String),
     /// A value that the mapping cannot take.
     Bad(BadValue),
-    /// A value.
-    Value(Value),
+    /// A value; the base's own where it has not changed.
+    Value(Cow<'a, Value>),
 }
 
-impl Seen {
+impl Seen<'_> {
     /// The value, where there is one.
-    pub(super) const fn value(&self) -> Option<&Value> {
+    pub(super) fn value(&self) -> Option<&Value> {
         match self {
             Self::Value(value) => Some(value),
             _ => None,
@@ -94,7 +94,7 @@ pub(super) struct Course<'a> {
     /// What both sides last agreed on.
     pub base: Option<&'a Value>,
     /// What each side has.
-    pub seen: PerSide<Seen>,
+    pub seen: PerSide<Seen<'a>>,
     /// What was decided.
     pub outcome: Outcome,
 }
@@ -124,15 +124,15 @@ impl Course<'_> {
     /// Whether `side`'s value differs from what was last agreed on.
     pub(super) fn changed(&self, side: Side) -> bool {
         match (self.base, self.seen.get(side)) {
-            (Some(base), Seen::Value(value)) => value != base,
+            (Some(base), Seen::Value(value)) => value.as_ref() != base,
             _ => false,
         }
     }
 
     /// Lets `value` live on, on every side that has the field, whatever was decided before.
     pub(super) fn set(&mut self, value: Value, rule: Cow<'static, str>, reason: String) {
-        let holds = |seen: &Seen| match seen {
-            Seen::Value(held) => *held == value,
+        let holds = |seen: &Seen<'_>| match seen {
+            Seen::Value(held) => **held == value,
             Seen::NoRecord => value.is_blank(),
             Seen::NoField | Seen::Aside(_) | Seen::Bad(_) => true,
         };
@@ -167,12 +167,12 @@ impl<'a> Scene<'a> {
     /// Reads `field` on both sides and decides it.
     pub(super) fn course(&self, field: &'a Field) -> Course<'a> {
         let base = self.situation.base.values.get(&field.name);
-        let seen = PerSide::from_fn(|side| self.see(field, side));
+        let seen = PerSide::from_fn(|side| self.see(field, side, base));
         let outcome = decide(self, field, base, &seen);
         Course { field, base, seen, outcome }
     }
 
-    fn see(&self, field: &Field, side: Side) -> Seen {
+    fn see(&self, field: &Field, side: Side, base: Option<&'a Value>) -> Seen<'a> {
         let record = self.records.get(side);
         let object =
             record.map_or(&self.mapping().sides.get(side).object, |record| &record.key.object);
@@ -181,18 +181,55 @@ impl<'a> Scene<'a> {
         };
         let Some(record) = record else { return Seen::NoRecord };
         let raw = record.get(name);
+        if let Some(base) = base
+            && still(field, side, raw, base)
+        {
+            return Seen::Value(Cow::Borrowed(base));
+        }
         match field.read(self.mapping(), side, object, raw, self.situation.directory) {
-            Reading::Value(value) => Seen::Value(value),
+            Reading::Value(value) => Seen::Value(Cow::Owned(value)),
             Reading::Aside(why) => Seen::Aside(why),
             Reading::Bad(problem) => Seen::Bad(problem),
         }
     }
 }
 
+/// Whether `raw` on `side` still means `base`, where that can be told without making a value. A
+/// normaliser leaves its own result as it is, so a text that equals the base reads as the base.
+fn still(field: &Field, side: Side, raw: &Raw, base: &Value) -> bool {
+    if field.sides.get(side).as_ref().is_none_or(|place| !place.steps.is_empty()) {
+        return false;
+    }
+    match (&field.kind, raw, base) {
+        (Kind::Owner | Kind::Link { .. }, ..) => false,
+        (_, raw, Value::Blank) => raw.is_blank(),
+        (Kind::Text, Raw::Text(text), Value::Text(base)) => text == base,
+        (Kind::Choice, Raw::Text(text), Value::Text(base)) => match &field.table {
+            Some(table) => table.key_of(side, text) == Some(base),
+            None => text == base,
+        },
+        (Kind::Number, Raw::Number(number), Value::Number(base)) => *number == base.get(),
+        (Kind::Number, Raw::Text(text), Value::Number(base)) => {
+            text.parse::<f64>().is_ok_and(|number| number == base.get())
+        }
+        (Kind::Bool, Raw::Bool(yes), Value::Bool(base)) => yes == base,
+        (Kind::Bool, Raw::Text(text), Value::Bool(base)) => {
+            text == if *base { "true" } else { "false" }
+        }
+        _ => false,
+    }
+}
+
 /// Decides one field.
-fn decide(scene: &Scene<'_>, field: &Field, base: Option<&Value>, seen: &PerSide<Seen>) -> Outcome {
+fn decide(
+    scene: &Scene<'_>,
+    field: &Field,
+    base: Option<&Value>,
+    seen: &PerSide<Seen<'_>>,
+) -> Outcome {
     match (&seen.hubspot, &seen.salesforce) {
         (Seen::Value(h), Seen::Value(s)) => {
+            let (h, s): (&Value, &Value) = (h, s);
             let values = PerSide { hubspot: h, salesforce: s };
             if h == s {
                 return if base == Some(h) { Outcome::Quiet } else { Outcome::Agreed };
@@ -219,7 +256,7 @@ fn alone(
     base: Option<&Value>,
     side: Side,
     value: &Value,
-    missing: &Seen,
+    missing: &Seen<'_>,
 ) -> Outcome {
     let across = side.other();
     match missing {
@@ -251,7 +288,7 @@ fn resolved(
     scene: &Scene<'_>,
     field: &Field,
     base: Option<&Value>,
-    seen: &PerSide<Seen>,
+    seen: &PerSide<Seen<'_>>,
     values: PerSide<&Value>,
 ) -> Option<Outcome> {
     let open: &OpenConflict = scene.situation.open.get(&field.name)?;
@@ -271,7 +308,7 @@ fn resolved(
 
 /// The edits that do not live on beside `winner`: with a base, what differs from it; at the first
 /// meeting, every value.
-fn losers(base: Option<&Value>, seen: &PerSide<Seen>, winner: &Value) -> BTreeMap<Side, Value> {
+fn losers(base: Option<&Value>, seen: &PerSide<Seen<'_>>, winner: &Value) -> BTreeMap<Side, Value> {
     let mut lost = BTreeMap::new();
     for (side, seen) in seen.iter() {
         let Some(value) = seen.value() else { continue };
@@ -288,7 +325,7 @@ struct Case<'c, 'a> {
     scene: &'c Scene<'a>,
     field: &'c Field,
     base: Option<&'c Value>,
-    seen: &'c PerSide<Seen>,
+    seen: &'c PerSide<Seen<'c>>,
     values: PerSide<&'c Value>,
 }
 

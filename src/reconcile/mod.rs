@@ -11,13 +11,13 @@
 pub mod conflict;
 pub mod example;
 mod explain;
-mod facts;
 mod field;
 pub mod limit;
 pub mod plan;
 mod qualify;
 pub mod recognise;
 mod settle;
+mod sight;
 mod stages;
 mod writes;
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::facts::{Scenery, failed};
-use super::field::Course;
-use super::plan::{Base, Reject};
+use super::field::{Course, Scene};
+use super::plan::{Reject, Situation};
+use super::sight::{failed, holds};
 use crate::mapping::{ConditionError, Direction, Mapping, Qualification};
 
-/// What marks in [`Base::applied`] that a qualification was taken up again and that its `again` has
+/// What marks in [`Base::applied`](super::Base::applied) that a qualification was taken up again and that its `again` has
 /// held ever since: one holding of `again` allows one more application.
 #[must_use]
 pub fn again_mark(rule: &str) -> String {
@@ -19,14 +19,14 @@ pub fn again_mark(rule: &str) -> String {
 
 /// Lets every qualification apply whose condition holds and that has not applied yet.
 pub(super) fn qualify(
-    scenery: &Scenery<'_>,
+    scene: &Scene<'_>,
     courses: &mut [Course<'_>],
     applied: &mut BTreeMap<String, Option<Timestamp>>,
     rejects: &mut Vec<Reject>,
 ) {
-    let situation = scenery.scene().situation;
+    let situation = scene.situation;
     for rule in &situation.mapping.qualifications {
-        match consider(scenery, courses, situation.base, rule) {
+        match consider(situation, courses, rule) {
             Ok(step) => {
                 if let Some(standing) = step.again {
                     applied.insert(again_mark(&rule.name), standing.then_some(situation.now));
@@ -36,7 +36,7 @@ pub(super) fn qualify(
                 }
                 if step.applies {
                     applied.insert(rule.name.clone(), Some(situation.now));
-                    set(scenery, situation.mapping, courses, rule);
+                    set(situation.mapping, courses, rule);
                 }
             }
             Err(error) => {
@@ -56,24 +56,23 @@ struct Step {
 }
 
 fn consider(
-    scenery: &Scenery<'_>,
+    situation: &Situation<'_>,
     courses: &[Course<'_>],
-    base: &Base,
     rule: &Qualification,
 ) -> Result<Step, ConditionError> {
-    let marked = base.applied.contains_key(&rule.name);
-    let standing = base.applied.contains_key(&again_mark(&rule.name));
+    let marked = situation.base.applied.contains_key(&rule.name);
+    let standing = situation.base.applied.contains_key(&again_mark(&rule.name));
     let again = match &rule.again {
-        Some(again) => scenery.facts(courses, |facts| again.holds(facts))?,
+        Some(again) => holds(again, courses, situation.now)?,
         None => false,
     };
     let rearmed = marked && again && !standing;
-    let applies = (!marked || rearmed) && scenery.facts(courses, |facts| rule.when.holds(facts))?;
+    let applies = (!marked || rearmed) && holds(&rule.when, courses, situation.now)?;
     let stands = again && (standing || rearmed || applies);
     Ok(Step { applies, rearmed, again: (stands != standing).then_some(stands) })
 }
 
-fn set(scenery: &Scenery<'_>, mapping: &Mapping, courses: &mut [Course<'_>], rule: &Qualification) {
+fn set(mapping: &Mapping, courses: &mut [Course<'_>], rule: &Qualification) {
     for (name, value) in &rule.set {
         let Some(course) = courses.iter_mut().find(|course| course.field.name == *name) else {
             continue;
@@ -86,6 +85,5 @@ fn set(scenery: &Scenery<'_>, mapping: &Mapping, courses: &mut [Course<'_>], rul
         }
         let name = Cow::Owned(format!("qualification {}", rule.name));
         course.set(value.clone(), name, rule.reason.clone());
-        scenery.moved(course);
     }
 }

@@ -13,11 +13,11 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Scenery, failed};
 use super::field::{Course, Scene};
 use super::plan::{
     LinkStep, PeerFate, Plan, PlannedWrite, Presence, Reject, Situation, WriteAction,
 };
+use super::sight::{failed, holds, holds_on};
 use super::{qualify, stages, writes};
 use crate::mapping::{Create, OnDelete};
 use crate::record::{PerSide, Record, RecordRef, Side};
@@ -150,12 +150,11 @@ fn together(situation: &Situation<'_>, records: PerSide<&Record>) -> Plan {
     let step = if situation.link.is_some() { LinkStep::Keep } else { LinkStep::Join };
     let mut plan = rest(situation, step);
     plan.records = PerSide::from_fn(|side| Some(records.get(side).key.clone()));
-    let scenery = Scenery::new(scene);
     let mut courses = courses(&scene);
-    if !in_scope(&mut plan, &scenery, &courses) {
+    if !in_scope(&mut plan, &scene, &courses) {
         return plan;
     }
-    rules(&mut plan, &scenery, &mut courses);
+    rules(&mut plan, &scene, &mut courses);
     plan.conflicts.clear();
     writes::carry(&mut plan, &scene, &courses, None);
     disarm(&mut plan);
@@ -169,14 +168,13 @@ fn alone(situation: &Situation<'_>, record: &Record) -> Plan {
     let step = if situation.link.is_some() { LinkStep::Keep } else { LinkStep::Create };
     let mut plan = rest(situation, step);
     *plan.records.get_mut(side) = Some(record.key.clone());
-    let scenery = Scenery::new(scene);
     let mut courses = courses(&scene);
-    if !in_scope(&mut plan, &scenery, &courses) {
+    if !in_scope(&mut plan, &scene, &courses) {
         return plan;
     }
     let mut draft = plan.clone();
-    rules(&mut draft, &scenery, &mut courses);
-    match creates(&scenery, &courses, side.other()) {
+    rules(&mut draft, &scene, &mut courses);
+    match creates(&scene, &courses, side.other()) {
         Ok(None) => {
             draft.step = LinkStep::Create;
             draft.conflicts.clear();
@@ -216,12 +214,11 @@ fn courses<'a>(scene: &Scene<'a>) -> Vec<Course<'a>> {
 }
 
 /// Whether every record that is there takes part. Where one does not, the plan says so.
-fn in_scope(plan: &mut Plan, scenery: &Scenery<'_>, courses: &[Course<'_>]) -> bool {
-    let scene = scenery.scene();
+fn in_scope(plan: &mut Plan, scene: &Scene<'_>, courses: &[Course<'_>]) -> bool {
     let mut left = None;
     for side in Side::BOTH.into_iter().filter(|side| scene.records.get(*side).is_some()) {
         let Some(scope) = &scene.mapping().sides.get(side).scope else { continue };
-        match scenery.of_side(courses, side, |facts| scope.holds(facts)) {
+        match holds_on(scope, courses, side, scene.situation.now) {
             Ok(true) => {}
             Ok(false) => {
                 plan.notes.push(format!("{side}'s record is out of scope: {}", scope.source()));
@@ -247,9 +244,9 @@ fn in_scope(plan: &mut Plan, scenery: &Scenery<'_>, courses: &[Course<'_>]) -> b
 }
 
 /// The rules over the merged record: ways back, then qualification.
-fn rules(plan: &mut Plan, scenery: &Scenery<'_>, courses: &mut [Course<'_>]) {
-    stages::ways_back(scenery, courses, &mut plan.applied, &mut plan.rejects);
-    qualify::qualify(scenery, courses, &mut plan.applied, &mut plan.rejects);
+fn rules(plan: &mut Plan, scene: &Scene<'_>, courses: &mut [Course<'_>]) {
+    stages::ways_back(scene, courses, &mut plan.applied, &mut plan.rejects);
+    qualify::qualify(scene, courses, &mut plan.applied, &mut plan.rejects);
 }
 
 /// A one-time rule that could not set all that it sets has not applied: it stays in force until the
@@ -278,16 +275,15 @@ fn disarm(plan: &mut Plan) {
 
 /// Whether a record is created on `side`: nothing if it is, else why not.
 fn creates(
-    scenery: &Scenery<'_>,
+    scene: &Scene<'_>,
     courses: &[Course<'_>],
     side: Side,
 ) -> Result<Option<String>, Reject> {
-    match &scenery.scene().mapping().sides.get(side).create {
+    match &scene.mapping().sides.get(side).create {
         Create::Always => Ok(None),
         Create::Never => Ok(Some(format!("the mapping creates no records in {side}"))),
         Create::When(condition) => {
-            let holds = scenery
-                .facts(courses, |facts| condition.holds(facts))
+            let holds = holds(condition, courses, scene.situation.now)
                 .map_err(|error| failed("create".to_owned(), Some(side), &error))?;
             Ok((!holds).then(|| format!("{side} gets a record only when {}", condition.source())))
         }

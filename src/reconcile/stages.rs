@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::facts::Scenery;
-use super::field::{Course, Outcome, Seen};
+use super::field::{Course, Outcome, Scene, Seen};
 use super::plan::Reject;
+use super::sight::{failed, holds};
 use crate::mapping::{BackRule, Direction, Field, Mapping, Stages};
 use crate::record::{PerSide, Side, Value};
 
@@ -41,12 +41,12 @@ pub(super) fn furthest<'v>(stages: &Stages, one: &'v Value, other: &'v Value) ->
 /// Lets the first way back apply whose condition holds, and takes out the marks of those whose
 /// condition ceased to hold.
 pub(super) fn ways_back(
-    scenery: &Scenery<'_>,
+    scene: &Scene<'_>,
     courses: &mut [Course<'_>],
     applied: &mut BTreeMap<String, Option<Timestamp>>,
     rejects: &mut Vec<Reject>,
 ) {
-    let situation = scenery.scene().situation;
+    let situation = scene.situation;
     let Some(stages) = &situation.mapping.stages else { return };
     if stages.back.is_empty() {
         return;
@@ -62,7 +62,7 @@ pub(super) fn ways_back(
         if !marked && target.is_none() && (rule.to.is_none() || !ordered) {
             continue;
         }
-        match scenery.facts(courses, |facts| rule.when.holds(facts)) {
+        match holds(&rule.when, courses, situation.now) {
             Ok(true) if marked => {}
             Ok(true) => {
                 if rule.to.is_some() {
@@ -76,7 +76,7 @@ pub(super) fn ways_back(
             Ok(false) => {}
             Err(error) => {
                 let name = format!("back {}", rule.name);
-                rejects.push(super::facts::failed(name, None, &error));
+                rejects.push(failed(name, None, &error));
                 // Without an answer an edit is neither undone nor allowed.
                 let course = &mut courses[index];
                 if target.is_some() && matches!(course.outcome, Outcome::Settle(_)) {
@@ -89,7 +89,6 @@ pub(super) fn ways_back(
     let Some((rule, target)) = chosen else { return };
     let name = Cow::Owned(format!("back {}", rule.name));
     courses[index].set(target, name, rule.reason.clone());
-    scenery.moved(&courses[index]);
 }
 
 /// Whether the stage can go back at all: it is written, and every side's value is readable and

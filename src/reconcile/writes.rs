@@ -187,7 +187,7 @@ fn settle(
         }
     }
     let holds = |side: Side| match course.seen.get(side) {
-        Seen::Value(value) => *value == settled.value || decision.written_to.contains(&side),
+        Seen::Value(value) => **value == settled.value || decision.written_to.contains(&side),
         Seen::NoRecord => settled.value.is_blank() || decision.written_to.contains(&side),
         Seen::NoField => true,
         Seen::Aside(_) | Seen::Bad(_) => false,

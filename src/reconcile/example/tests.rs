@@ -132,3 +132,26 @@ expect = { rejects = ["score"] }
         should be rejected: Salesforce's Score__c should be written nothing, and "3" is written (direction: edited in Salesforce, and the field flows to Salesforce only); score should be rejected, and is not
         "#);
 }
+
+#[test]
+fn the_shipped_mappings_examples_hold() {
+    let shipped = [
+        ("people.toml", include_str!("../../../mappings/people.toml")),
+        ("companies.toml", include_str!("../../../mappings/companies.toml")),
+        ("deals.toml", include_str!("../../../mappings/deals.toml")),
+    ];
+    let files = shipped.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    let mappings = match load(files.into()) {
+        Ok(mappings) => mappings,
+        Err(report) => panic!("{report:?}"),
+    };
+    let mut count = 0;
+    for mapping in &mappings.list {
+        for example in &mapping.examples {
+            count += 1;
+            let found = run(mapping, example);
+            assert!(found.is_empty(), "{}, {:?}: {}", mapping.name, example.name, found.join("; "));
+        }
+    }
+    assert!(count > 0, "no shipped mapping has an example");
+}

@@ -346,7 +346,7 @@ proptest! {
         let stages = stages(Vec::new()).unwrap();
         let values = [one, two, three].map(|index| Value::text(stage(index)));
         let [a, b, c] = &values;
-        let join = |a, b| super::super::stages::furthest(&stages, a, b);
+        let join = |a, b| stages::furthest(&stages, a, b);
         prop_assert_eq!(join(a, b), join(b, a));
         prop_assert_eq!(join(join(a, b), c), join(a, join(b, c)));
         prop_assert_eq!(join(a, a), a);
