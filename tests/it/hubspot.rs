@@ -542,8 +542,7 @@ async fn limits_are_kept_by_waiting() {
 #[tokio::test(start_paused = true)]
 async fn another_app_that_uses_up_the_searches_only_costs_time() {
     let stage = Stage::new();
-    let mut limits = Limits::default();
-    limits.search = Some(1);
+    let limits = Limits { search: Some(1), ..Limits::default() };
     stage.sandbox.world().hubspot.limiter.limits = limits;
     for n in 0..10 {
         stage.hubspot.find(&ask(&[]), "phone", &[n.to_string()]).await.unwrap();
@@ -619,7 +618,7 @@ async fn a_dead_token_ends_in_a_word_to_a_person() {
         .faults
         .arm("expired-forever", Some(Side::HubSpot), How::Each(1.0))
         .unwrap();
-    let error = stage.hubspot.read(&ask(&["email"]), &[id.clone()]).await.unwrap_err();
+    let error = stage.hubspot.read(&ask(&["email"]), std::slice::from_ref(&id)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::SignIn);
     assert!(error.hint.is_some());
     assert!(!error.to_string().contains("pat-na1"), "{error}");

@@ -201,6 +201,27 @@ async fn a_poll_goes_through_a_fixed_window_by_id_and_overlaps_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_that_is_too_wide_for_a_search_reads_its_records() {
+    let (hubspot, fake) = Fake::client(|call, body| {
+        let one = |id: &str| json!({"id": id, "properties": {"email": "x"}});
+        if call.contains("search") {
+            assert!(body.to_string().len() <= 3_000);
+            return Ok((200, json!({"results": [{"id": "1"}, {"id": "2"}]})));
+        }
+        let results = inputs(body).into_iter().map(|input| one(input["id"].as_str().unwrap()));
+        Ok((200, json!({"results": results.collect::<Vec<_>>()})))
+    });
+    let mut wide = ask(&["email"]);
+    wide.fields.extend((0..200).map(|n| format!("a_property_with_a_long_name_{n}")));
+    let page = hubspot.changed(&wide, None, moment("2026-11-22T12:00:00Z")).await.unwrap();
+    assert_eq!(page.changes.len(), 2);
+    for record in page.seen {
+        assert_eq!(record.unwrap().fields["email"], Raw::text("x"));
+    }
+    assert_eq!(fake.calls(), ["POST contacts/search", "POST contacts/batch/read"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_merge_is_told_with_its_survivor() {
     let (hubspot, _) = Fake::client(|call, _| {
         Ok((

@@ -128,10 +128,7 @@ fn join(group: &Group, items: &[Item], batch: BatchJson, status: u16, doing: &st
             unnamed = Some(error);
         }
         for item in hit {
-            outcomes.entry(item.place).or_insert_with(|| match rule(error, status, doing) {
-                Ruling::Refused(refusal) => Outcome::Refused(refusal),
-                Ruling::Later(error) => Outcome::NotDone(error),
-            });
+            outcomes.entry(item.place).or_insert_with(|| ruled(error, status, doing));
         }
     }
     let left: Vec<Item> =
@@ -145,11 +142,7 @@ fn join(group: &Group, items: &[Item], batch: BatchJson, status: u16, doing: &st
             outcomes.insert(item.place, done(item, object));
         }
         ([item], Some(error)) if unclaimed.is_empty() => {
-            let outcome = match rule(error, status, doing) {
-                Ruling::Refused(refusal) => Outcome::Refused(refusal),
-                Ruling::Later(error) => Outcome::NotDone(error),
-            };
-            outcomes.insert(item.place, outcome);
+            outcomes.insert(item.place, ruled(error, status, doing));
         }
         // The error names none of them and none of them was written: each alone tells which.
         (_, Some(_)) if unclaimed.is_empty() => alone = left,
@@ -159,6 +152,14 @@ fn join(group: &Group, items: &[Item], batch: BatchJson, status: u16, doing: &st
         }
     }
     Sent::Answered(outcomes.into_iter().collect(), alone)
+}
+
+/// What an error says of its record.
+fn ruled(error: &ErrorJson, status: u16, doing: &str) -> Outcome {
+    match rule(error, status, doing) {
+        Ruling::Refused(refusal) => Outcome::Refused(refusal),
+        Ruling::Later(error) => Outcome::NotDone(error),
+    }
 }
 
 /// What a result says of its record.
@@ -221,11 +222,7 @@ pub(super) fn refuse_all(items: &[Item], error: &ErrorJson, status: u16) -> Vec<
         own.errors.retain(|detail| {
             is_hopeless(detail) && detail.fields().any(|name| item.properties.contains_key(name))
         });
-        let outcome = match rule(&own, status, "writing") {
-            Ruling::Refused(refusal) => Outcome::Refused(refusal),
-            Ruling::Later(error) => Outcome::NotDone(error),
-        };
-        (item.place, outcome)
+        (item.place, ruled(&own, status, "writing"))
     };
     items.iter().map(refuse).collect()
 }
