@@ -39,7 +39,11 @@ pub(super) async fn answer(effective: &Effective, request: &Request) -> Result<J
         )
         .hint("start the service (`lockstep run`), or name its settings with --config"));
     }
-    let mappings = mappings(settings)?;
+    // Most questions need no mapping, and a wrong file must not keep people from their history.
+    let mappings = mappings(settings).unwrap_or_else(|failure| {
+        tracing::warn!("answering without mappings: {}", failure.message);
+        Mappings::default()
+    });
     let journal = open(settings)?;
     let desk = Desk { journal: &journal, mappings: &mappings, now: Clock::system().now() };
     let answer = desk.answer(request).await;

@@ -8,6 +8,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::read_mappings;
+use crate::mapping::check::REGISTRY;
 use crate::mapping::{Mappings, Report, load};
 use crate::reconcile::example;
 
@@ -22,7 +23,8 @@ nothing.
 Examples:
   lockstep check
   lockstep check mappings/people.toml
-  lockstep check mappings --json",
+  lockstep check mappings --json
+  lockstep check --list",
     hidden: false,
     augment: Arguments::augment_args,
     run,
@@ -33,11 +35,18 @@ struct Arguments {
     /// Mapping files or directories of them [default: the settings' directories.mappings]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// List the checks, with what each is for
+    #[arg(long, conflicts_with = "paths")]
+    list: bool,
 }
 
 fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
-    let Arguments { paths } = arguments(matches)?;
+    let Arguments { paths, list } = arguments(matches)?;
     context.log_little();
+    if list {
+        list_checks(&context.out);
+        return Ok(Exit::Done);
+    }
     let paths = match paths.is_empty() {
         false => paths,
         true => vec![context.settings()?.settings.directories.mappings],
@@ -73,6 +82,19 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         summary(out, &loaded, count);
     }
     Ok(if report.errors() == 0 { Exit::Done } else { Exit::Attention })
+}
+
+fn list_checks(out: &Output) {
+    if out.json() {
+        let checks = REGISTRY.iter().map(|check| {
+            serde_json::json!({ "name": check.name, "line": check.line, "long": check.long })
+        });
+        return out.value(&checks.collect::<Vec<_>>());
+    }
+    for check in REGISTRY {
+        out.line(format!("{}: {}", paint(Tone::Strong, check.name), check.line));
+        out.line(format!("    {}", check.long.replace('\n', "\n    ")));
+    }
 }
 
 /// Runs the mappings' own examples: one that fails is a mistake like any other.

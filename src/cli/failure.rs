@@ -88,7 +88,7 @@ impl From<Unreadable> for Failure {
 
 impl From<platform::Error> for Failure {
     fn from(error: platform::Error) -> Self {
-        let mut failure = Self::from_error(Exit::Platform, &error);
+        let mut failure = Self::new(Exit::Platform, error.told());
         failure.hint = error.hint;
         failure
     }

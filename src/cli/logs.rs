@@ -9,6 +9,9 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 use super::{Exit, Failure, Global};
 use crate::settings::{LogFormat, Logs};
 
+/// Our own doings in detail; what the packages below do is of no interest yet.
+const DEBUG: &str = "info,lockstep=debug";
+
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Logs as a short command does: warnings for people on the error stream.
@@ -17,7 +20,7 @@ pub(super) fn start_little(global: &Global) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
-        (false, 2) => "debug",
+        (false, 2) => DEBUG,
         (false, _) => "trace",
     };
     install(EnvFilter::new(level), text());
@@ -31,7 +34,7 @@ pub(super) fn start(global: &Global, logs: &Logs) -> Result<(), Failure> {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => logs.level.as_str(),
-        (false, 1) => "debug",
+        (false, 1) => DEBUG,
         (false, _) => "trace",
     };
     let filter = EnvFilter::try_new(level).map_err(|error| {

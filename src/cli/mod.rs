@@ -22,6 +22,7 @@ mod explain;
 mod health;
 mod history;
 mod holds;
+mod init;
 mod journal;
 mod links;
 mod login;
@@ -29,6 +30,7 @@ mod man;
 mod rejects;
 mod run;
 mod sandbox;
+mod schema;
 mod settings;
 mod status;
 mod sync;
@@ -72,7 +74,9 @@ pub const COMMANDS: &[Command] = &[
     rejects::COMMAND,
     links::COMMAND,
     holds::COMMAND,
+    init::COMMAND,
     check::COMMAND,
+    schema::COMMAND,
     login::COMMAND,
     settings::COMMAND,
     journal::COMMAND,

@@ -1,26 +1,34 @@
 //! `lockstep sandbox`
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::init::write_mappings;
 use super::output::Output;
+use super::rehearsal::set_up;
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::Clock;
 use crate::sandbox::calls::Purpose;
 use crate::sandbox::fault::{FAULTS, FaultOrder, Side};
+use crate::sandbox::hubspot::oauth::PRIVATE_TOKEN;
+use crate::sandbox::salesforce::oauth::{CLIENT_ID, CLIENT_SECRET};
 use crate::sandbox::server::{ServeOptions, serve};
 use crate::sandbox::{Sandbox, SandboxClock};
+use crate::settings::write_private;
 
 pub(super) const COMMAND: Command = Command {
     name: "sandbox",
     about: "Serve a HubSpot and a Salesforce on this machine to rehearse with",
     long: "\
 Both platforms' REST APIs and sign-in, in memory, on loopback ports. Lockstep and the vendors' own
-client libraries work against them; what they do not model they refuse and count. Nothing of it
-leaves this machine, and nothing stays when it ends.
+client libraries work against them; what they do not model they refuse and count. The custom fields
+that the shipped mappings name are there. Nothing of it leaves this machine, and nothing stays when it
+ends. It prints the variables by which Lockstep finds it; --write makes a folder with settings,
+secrets and the shipped mappings instead, for `lockstep --config rehearsal/lockstep.toml …`.
 
 Faults can be armed at the start and while it runs (POST /sandbox/faults {\"fault\": \"slow=5%\"}).
 The same door changes records as a user would: see GET /sandbox/ on either port.
@@ -29,6 +37,7 @@ Examples:
   lockstep sandbox
   lockstep sandbox --hubspot-port 4001 --salesforce-port 4002 --seed 7
   lockstep sandbox --fault too-many-requests=5% --fault salesforce:locked=3
+  lockstep sandbox --write rehearsal
   lockstep sandbox --list-faults",
     hidden: false,
     augment: Arguments::augment_args,
@@ -52,6 +61,12 @@ struct Arguments {
     /// Stop after this time, such as 30s; else at Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = super::parse::time)]
     r#for: Option<Duration>,
+    /// Make a folder with settings that lead to it, and the shipped mappings
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+    /// Leave out the custom fields that the shipped mappings name
+    #[arg(long)]
+    bare: bool,
     /// List the faults and end
     #[arg(long)]
     list_faults: bool,
@@ -106,8 +121,15 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
+    if !arguments.bare {
+        set_up(&sandbox);
+    }
     let serving = serve(sandbox.clone(), options).await?;
-    greet(out, &serving.hubspot_url(), &serving.salesforce_url());
+    let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
+    if let Some(folder) = &arguments.write {
+        write_settings(folder, &hubspot, &salesforce)?;
+    }
+    greet(out, &hubspot, &salesforce, arguments.write.as_deref());
     let time_is_up = async {
         match arguments.r#for {
             Some(length) => tokio::time::sleep(length).await,
@@ -125,16 +147,70 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn greet(out: &Output, hubspot: &str, salesforce: &str) {
+/// The variables by which Lockstep finds the sandbox. Its credentials are constants: there is
+/// nothing behind them.
+fn environment<'a>(hubspot: &'a str, salesforce: &'a str) -> [(&'static str, &'a str); 6] {
+    [
+        ("LOCKSTEP_HUBSPOT__BASE_URL", hubspot),
+        ("LOCKSTEP_HUBSPOT__TOKEN", PRIVATE_TOKEN),
+        ("LOCKSTEP_SALESFORCE__LOGIN_URL", salesforce),
+        ("LOCKSTEP_SALESFORCE__AUTH", "client-credentials"),
+        ("LOCKSTEP_SALESFORCE__CLIENT_ID", CLIENT_ID),
+        ("LOCKSTEP_SALESFORCE__CLIENT_SECRET", CLIENT_SECRET),
+    ]
+}
+
+/// Settings, secrets and mappings that lead to the sandbox. Settings that are there are replaced:
+/// the ports are others each time.
+fn write_settings(folder: &Path, hubspot: &str, salesforce: &str) -> Result<(), Failure> {
+    let text = format!(
+        "# Made by `lockstep sandbox --write`: leads to the sandbox that was started last.\n\
+         [directories]\nstate = \"state\"\nruntime = \"run\"\nmappings = \"mappings\"\n\n\
+         [hubspot]\nbase_url = {hubspot:?}\ntoken_file = \"secrets/hubspot_token\"\n\n\
+         [salesforce]\nlogin_url = {salesforce:?}\nauth = \"client-credentials\"\n\
+         client_id = {CLIENT_ID:?}\nclient_secret_file = \"secrets/salesforce_client_secret\"\n\n\
+         [polling]\nhubspot = \"2s\"\nsalesforce = \"2s\"\n"
+    );
+    for (name, text) in [
+        ("lockstep.toml", text.as_str()),
+        ("secrets/hubspot_token", PRIVATE_TOKEN),
+        ("secrets/salesforce_client_secret", CLIENT_SECRET),
+    ] {
+        let path = folder.join(name);
+        write_private(&path, text).map_err(|error| {
+            Failure::of(Exit::Usage, format!("cannot write {}", path.display()), &error)
+        })?;
+    }
+    write_mappings(&folder.join("mappings"))?;
+    Ok(())
+}
+
+fn greet(out: &Output, hubspot: &str, salesforce: &str, written: Option<&Path>) {
+    let environment = environment(hubspot, salesforce);
     if out.json() {
+        let environment: std::collections::BTreeMap<_, _> = environment.into();
         return out.value(&serde_json::json!({
             "hubspot": { "url": hubspot },
             "salesforce": { "url": salesforce },
+            "environment": environment,
+            "written": written,
         }));
     }
     out.line(format!("HubSpot     {hubspot}"));
     out.line(format!("Salesforce  {salesforce}"));
-    out.line("");
+    match written {
+        Some(folder) => out.line(format!(
+            "\nFor Lockstep:\n\n  lockstep --config {}/lockstep.toml sync --once\n",
+            folder.display()
+        )),
+        None => {
+            out.line("\nFor Lockstep, in another terminal:\n");
+            for (variable, value) in environment {
+                out.line(format!("  export {variable}='{value}'"));
+            }
+            out.line("");
+        }
+    }
     out.line("Ctrl-C stops it.");
 }
 

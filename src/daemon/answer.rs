@@ -41,7 +41,7 @@ impl From<Trouble> for Refused {
             Trouble::Journal(error) => error.into(),
             Trouble::Platform(error) => Self {
                 kind: RefusedKind::Platform,
-                message: error.to_string(),
+                message: error.told(),
                 hint: error.hint.clone(),
             },
             Trouble::Setup { message, hint } => {

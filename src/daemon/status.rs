@@ -279,7 +279,7 @@ fn side_problems(states: &PerSide<SideState>, sides: &PerSide<SideStatus>) -> Ve
                 || state.identity.is_none();
             problems.push(Problem {
                 state: if down { HealthState::Down } else { HealthState::Degraded },
-                what: error.to_string(),
+                what: error.told(),
                 hint: error.hint.clone(),
             });
         } else if state.identity.is_none() {

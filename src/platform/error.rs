@@ -27,6 +27,12 @@ pub struct Error {
 }
 
 impl Error {
+    /// What happened, for where the hint is shown by itself.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("{}: {}: {}", self.side, self.doing, self.message)
+    }
+
     fn hint_text(&self) -> String {
         self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default()
     }

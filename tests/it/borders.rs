@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::source::{Token, tokens};
+use crate::source::{Token, test_modules, tokens};
 
 /// The rooms, and which rooms each may name.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -191,15 +191,29 @@ fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &mut found);
-    found
+    let mut files = Vec::new();
+    let mut only_tests = Vec::new();
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let children = match path.file_name().and_then(|name| name.to_str()) {
+            Some("mod.rs" | "lib.rs" | "main.rs") => path.parent().unwrap().to_path_buf(),
+            _ => path.with_extension(""),
+        };
+        only_tests.extend(test_modules(&text).into_iter().map(|name| children.join(name)));
+        files.push((path, text));
+    }
+    let is_test = |path: &Path| {
+        only_tests
+            .iter()
+            .any(|module| path.with_extension("") == *module || path.starts_with(module))
+    };
+    files
         .into_iter()
-        .map(|path| File {
-            tokens: tokens(&std::fs::read_to_string(&path).unwrap()),
+        .filter(|(path, _)| !is_test(path))
+        .map(|(path, text)| File {
+            tokens: tokens(&text),
             path: path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(),
         })
-        // Tests in files of their own: their `mod` line stands under `#[cfg(test)]`.
-        .filter(|file| !file.path.split('/').any(|part| matches!(part, "tests" | "tests.rs")))
-        .filter(|file| !file.path.ends_with("_tests.rs"))
         .collect()
 }
 

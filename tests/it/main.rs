@@ -9,7 +9,10 @@
 )]
 
 mod borders;
+mod cli;
 mod contract;
 mod hubspot;
+mod readme;
 mod sign_in;
 mod source;
+mod units;

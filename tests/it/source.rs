@@ -15,6 +15,20 @@ pub fn tokens(source: &str) -> Vec<Token> {
     without_tests(split(&bare(source)))
 }
 
+/// The modules in files of their own that only tests have: `#[cfg(test)] mod name;`.
+pub fn test_modules(source: &str) -> Vec<String> {
+    let tokens = split(&bare(source));
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    (0..tokens.len())
+        .filter(|&at| MARK.iter().enumerate().all(|(by, mark)| text(at + by) == *mark))
+        .filter_map(|at| {
+            // A visibility may stand before it: `pub(crate) mod name;`.
+            let word = (at + MARK.len()..at + MARK.len() + 5).find(|&at| text(at) == "mod")?;
+            (text(word + 2) == ";").then(|| text(word + 1).to_owned())
+        })
+        .collect()
+}
+
 /// The source with comments and the insides of texts and characters blanked; lines stay.
 fn bare(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
@@ -130,9 +144,11 @@ fn split(source: &str) -> Vec<Token> {
     tokens
 }
 
+/// How an item of tests is marked.
+const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+
 /// Drops every item under `#[cfg(test)]`.
 fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
-    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -178,6 +194,9 @@ fn comments_texts_and_tests_are_no_code() {
     let words: Vec<String> = tokens(source).into_iter().map(|token| token.text).collect();
     assert!(!words.iter().any(|word| word == "sled"), "{words:?}");
     assert!(words.iter().any(|word| word == "last"), "{words:?}");
+    let modules =
+        "#[cfg(test)]\nmod a;\n#[cfg(test)] pub(crate) mod b;\n#[cfg(test)] mod c {}\nmod d;";
+    assert_eq!(test_modules(modules), ["a", "b"]);
     let last = tokens(source).into_iter().find(|token| token.text == "last").unwrap();
     assert_eq!(last.line, 11);
 }
