@@ -7,7 +7,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
-use crate::daemon::read_mappings;
+use crate::daemon::{Clock, Misfit, connect, misfits, network, read_mappings};
 use crate::mapping::check::REGISTRY;
 use crate::mapping::{Mappings, Report, load};
 use crate::reconcile::example;
@@ -18,12 +18,14 @@ pub(super) const COMMAND: Command = Command {
     long: "\
 Reads the mapping files and reports every mistake in all of them at once, with its place and what
 would be right. Then runs the mappings' own [[example]]s. Needs neither platform, and changes
-nothing.
+nothing; with --live it also signs in on both sides and compares the mappings with the accounts: do
+the fields exist, can they be written, do their choices stand in the tables.
 
 Examples:
   lockstep check
   lockstep check mappings/people.toml
   lockstep check mappings --json
+  lockstep check --live
   lockstep check --list",
     hidden: false,
     augment: Arguments::augment_args,
@@ -35,13 +37,16 @@ struct Arguments {
     /// Mapping files or directories of them [default: the settings' directories.mappings]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Sign in on both sides and compare the mappings with the accounts
+    #[arg(long)]
+    live: bool,
     /// List the checks, with what each is for
     #[arg(long, conflicts_with = "paths")]
     list: bool,
 }
 
 fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
-    let Arguments { paths, list } = arguments(matches)?;
+    let Arguments { paths, live, list } = arguments(matches)?;
     context.log_little();
     if list {
         list_checks(&context.out);
@@ -69,9 +74,15 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         Ok(mappings) => &mappings.warnings,
         Err(report) => report,
     };
+    let misfits = match &loaded {
+        Ok(mappings) if live => compare(context, mappings)?,
+        _ => Vec::new(),
+    };
+    let hinders = misfits.iter().any(|misfit| misfit.hinders);
     let out = &context.out;
     if out.json() {
         out.value(&serde_json::json!({
+            "misfits": misfits,
             "files": count,
             "errors": report.errors(),
             "warnings": report.warnings(),
@@ -80,8 +91,37 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     } else {
         show(out, report);
         summary(out, &loaded, count);
+        show_misfits(out, &misfits);
+        if live && misfits.is_empty() && report.errors() == 0 {
+            out.line("both accounts fit");
+        }
     }
-    Ok(if report.errors() == 0 { Exit::Done } else { Exit::Attention })
+    Ok(if report.errors() == 0 && !hinders { Exit::Done } else { Exit::Attention })
+}
+
+/// Compares the mappings with both accounts.
+fn compare(context: &Context, mappings: &Mappings) -> Result<Vec<Misfit>, Failure> {
+    let effective = context.settings()?;
+    context.block_on(async {
+        let platforms = connect(&effective, &network()?, &Clock::system())?;
+        Ok(misfits(&mappings.list, &platforms).await?)
+    })
+}
+
+fn show_misfits(out: &Output, misfits: &[Misfit]) {
+    for misfit in misfits {
+        let (tone, word) =
+            if misfit.hinders { (Tone::Bad, "error") } else { (Tone::Warn, "warning") };
+        let field = misfit.field.as_ref().map(|field| format!(" {field}")).unwrap_or_default();
+        out.line(format!(
+            "{} {}: {} {}{field}: {}",
+            paint(tone, word),
+            misfit.mapping,
+            misfit.side,
+            misfit.object,
+            misfit.what,
+        ));
+    }
 }
 
 fn list_checks(out: &Output) {

@@ -27,6 +27,7 @@ mod journal;
 mod links;
 mod login;
 mod man;
+mod plan;
 mod rejects;
 mod run;
 mod sandbox;
@@ -68,6 +69,7 @@ pub const COMMANDS: &[Command] = &[
     sync::COMMAND,
     status::COMMAND,
     health::COMMAND,
+    plan::COMMAND,
     explain::COMMAND,
     history::COMMAND,
     conflicts::COMMAND,

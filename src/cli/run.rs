@@ -60,6 +60,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Connect(error) => error.into(),
             ServiceError::Journal(error) => error.into(),
             ServiceError::Trouble(trouble) => trouble.into(),
+            ServiceError::Refused(refused) => refused.into(),
             ServiceError::Socket { .. } => Self::from_error(Exit::Usage, &error)
                 .hint("is another `lockstep run` at work? see directories.runtime in the settings"),
             ServiceError::Http { .. } => Self::from_error(Exit::Usage, &error)

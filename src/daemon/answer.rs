@@ -8,10 +8,12 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::control::{Answerer, Refused, RefusedKind, Request};
+use super::preview::{Preview, Scratch, preview};
 use super::query::{Desk, HoldView};
 use super::run::{Shared, reload_and_tell};
 use super::status::{Health, Status};
 use super::{Trouble, status};
+use crate::journal::Journal;
 
 /// How long a sync that a person asked for waits for what falls due soon.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +34,24 @@ impl Office {
     pub(super) async fn status(&self) -> Result<Status, Refused> {
         let wrong = self.shared.reloader.wrong();
         Ok(status::status(&self.shared.engine, self.started, wrong.as_ref()).await?)
+    }
+
+    /// What settling would do now, on a copy of the journal. The mapping files are read from disk: a
+    /// changed one that is not in force yet is what people want to know about.
+    async fn preview(&self, limit: usize) -> Result<Preview, Refused> {
+        let (engine, settings) = (&self.shared.engine, &self.shared.settings);
+        let refuse =
+            |error: super::ServiceError| Refused::new(RefusedKind::Usage, error.to_string());
+        let mappings = super::mappings_of(settings).map_err(refuse)?;
+        let scratch = Scratch::beside(&settings.directories.journal());
+        let options = super::journal_options(settings);
+        engine.journal.copy_to(&scratch.0, &options).await?;
+        let copy = Journal::open(&scratch.0, &options)?;
+        let platforms = engine.platforms.clone();
+        let made =
+            preview(&copy, platforms, mappings, &engine.clock, engine.options.clone(), limit).await;
+        copy.close().await;
+        made
     }
 }
 
@@ -79,6 +99,7 @@ impl Answerer for Office {
                 let settled = engine.settle_all(PATIENCE).await?;
                 json(&super::Synced::new(heeded, &settled))
             }
+            Request::Plan { limit } => json(&self.preview(limit).await?),
             other => {
                 Err(Refused::new(RefusedKind::Usage, format!("the daemon cannot answer {other:?}")))
             }

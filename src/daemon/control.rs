@@ -119,9 +119,7 @@ pub enum Request {
     },
     /// What settling would do now, without doing it.
     Plan {
-        /// This link or record only.
-        of: Option<String>,
-        /// At most so many plans.
+        /// Show at most so many changes.
         limit: usize,
     },
     /// Asks both sides for changes now, and settles what is due.
@@ -414,7 +412,7 @@ mod tests {
             Request::DropRejects { of: of() },
             Request::Holds,
             Request::ReleaseHold { hold: 4 },
-            Request::Plan { of: None, limit: 5 },
+            Request::Plan { limit: 5 },
             Request::Sync,
             Request::Reload,
         ]

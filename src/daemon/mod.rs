@@ -20,8 +20,10 @@ mod files;
 mod history;
 mod http;
 mod limit;
+mod live;
 mod login;
 pub mod poll;
+pub mod preview;
 mod problems;
 pub mod query;
 mod recognise;
@@ -38,12 +40,15 @@ pub use clock::Clock;
 pub use connect::{ConnectError, connect, network, seed};
 pub use engine::{Engine, Options, SideState};
 pub use files::{Unreadable, read_mappings};
+pub use live::{Misfit, misfits};
 pub use login::{LoginError, login};
 pub use poll::{Heeded, Stream};
+pub use preview::Preview;
 pub use reload::Reload;
 pub use run::run;
 pub use service::{
     ServiceError, assemble, assemble_and_start, engine_options, journal_options, mappings_of,
+    preview_here,
 };
 pub use settle::Settled;
 pub use status::Synced;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::connect::ConnectError;
+use super::preview::{Preview, Scratch, preview};
 use super::{Clock, Engine, Options, Unreadable, connect, network, read_mappings, seed};
 use crate::journal::{self, Journal};
 use crate::mapping::{Mappings, Report, load};
@@ -54,6 +55,9 @@ pub enum ServiceError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A preview cannot be made.
+    #[error(transparent)]
+    Refused(#[from] super::control::Refused),
     /// The work cannot go on.
     #[error(transparent)]
     Trouble(#[from] super::Trouble),
@@ -138,4 +142,31 @@ pub async fn assemble_and_start(effective: &Effective) -> Result<Arc<Engine>, Se
         return Err(error.into());
     }
     Ok(engine)
+}
+
+/// What settling would do now, found out in this process, where no daemon has the journal.
+///
+/// # Errors
+/// As [`assemble`], and where a side does not let us in.
+pub async fn preview_here(effective: &Effective, limit: usize) -> Result<Preview, ServiceError> {
+    let settings = &effective.settings;
+    let mappings = mappings_of(settings)?;
+    let clock = Clock::system();
+    let platforms = connect(effective, &network()?, &clock)?;
+    let (dir, options) = (settings.directories.journal(), journal_options(settings));
+    let scratch = if dir.join("LOCK").exists() {
+        let scratch = Scratch::beside(&dir);
+        let journal = Journal::open(&dir, &options)?;
+        let copied = journal.copy_to(&scratch.0, &options).await;
+        journal.close().await;
+        copied?;
+        scratch
+    } else {
+        // Nothing is remembered yet, and perhaps there is no state directory.
+        Scratch::beside(&std::env::temp_dir().join("lockstep"))
+    };
+    let copy = Journal::open(&scratch.0, &options)?;
+    let made = preview(&copy, platforms, mappings, &clock, engine_options(settings), limit).await;
+    copy.close().await;
+    Ok(made?)
 }

@@ -230,6 +230,12 @@ impl Site {
 #[test]
 fn one_round_without_a_service_ends_well() {
     let site = Site::new("sync");
+    let (code, told) = site.run(&["check", "--live", "mappings"]);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = site.run(&["plan"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("nothing was written"), "{told}");
+    assert!(!site.folder.0.join("state").exists(), "a preview made a journal");
     let (code, told) = site.run(&["sync", "--once", "--json"]);
     assert_eq!(code, Some(0), "{told}");
     let synced: Value = serde_json::from_str(&told).unwrap();
@@ -258,6 +264,11 @@ fn the_service_starts_answers_reloads_and_stops() {
     let status: Value = serde_json::from_str(&site.run(&["status", "--json"]).1).unwrap();
     assert_eq!(status["mappings"].as_array().unwrap().len(), 3, "{status}");
     assert!(status["sides"]["salesforce"]["account"].is_string(), "{status}");
+
+    let (code, told) = site.run(&["plan", "--json"]);
+    assert_eq!(code, Some(0), "{told}");
+    let left: Vec<_> = fs::read_dir(site.folder.0.join("state")).unwrap().collect();
+    assert_eq!(left.len(), 1, "a preview leaves its copy behind: {left:?}");
 
     // A second one does not start, and says who is there.
     let (code, told) = site.run(&["run"]);

@@ -12,6 +12,7 @@ mod borders;
 mod cli;
 mod contract;
 mod hubspot;
+mod preview;
 mod readme;
 mod sign_in;
 mod source;

@@ -79,7 +79,7 @@ pub struct LinkView {
 }
 
 impl LinkView {
-    pub(super) fn new(link: &LinkEntry) -> Self {
+    pub(in crate::daemon) fn new(link: &LinkEntry) -> Self {
         let why = match &link.state {
             LinkState::Active => None,
             LinkState::OutOfScope { side } => Some(format!("{side}'s record left the scope")),
@@ -219,7 +219,7 @@ pub struct HistoryView {
 }
 
 impl HistoryView {
-    pub(super) fn new(line: &HistoryLine) -> Self {
+    pub(in crate::daemon) fn new(line: &HistoryLine) -> Self {
         let value = |value: &Option<Value>| value.as_ref().map_or(Json::Null, plain);
         Self {
             seq: line.seq,
