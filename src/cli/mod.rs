@@ -18,6 +18,7 @@ mod words;
 mod check;
 mod completions;
 mod conflicts;
+mod demo;
 mod explain;
 mod health;
 mod history;
@@ -83,6 +84,7 @@ pub const COMMANDS: &[Command] = &[
     settings::COMMAND,
     journal::COMMAND,
     sandbox::COMMAND,
+    demo::COMMAND,
     completions::COMMAND,
     man::COMMAND,
 ];

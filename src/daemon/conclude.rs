@@ -408,6 +408,8 @@ impl<'a> Conclusion<'a> {
         }
         *link.records.get_mut(side) = Some(to.clone());
         link.state = LinkState::Active;
+        // The new record may have been heard of first, when nobody knew yet whose it was.
+        self.commit.drop_match(&self.mapping.name, to.clone());
         let cause = self.cause();
         self.commit.history(of_link(self.number, self.now, Some(side), "moved", reason, cause));
         self.commit.link(link);

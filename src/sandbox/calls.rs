@@ -221,9 +221,15 @@ fn guessed(path: &str) -> String {
 fn purpose(method: &Method, path: &str) -> Purpose {
     const READS: [&str; 6] =
         ["/search", "/batch/read", "/query", "/queryAll", "/access-token-info", "/read"];
+    // Salesforce lets many ids be read by a POST to the object's collection.
+    let retrieves = |path: &str| {
+        let object = path.split_once("/composite/sobjects/").map(|(_, object)| object);
+        *method == Method::POST && object.is_some_and(|object| !object.contains('/'))
+    };
     if path.contains("/oauth") {
         Purpose::Token
-    } else if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+    } else if retrieves(path)
+        || [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
         || READS.iter().any(|read| path.ends_with(read))
     {
         Purpose::Read
@@ -263,6 +269,9 @@ mod tests {
             (Method::POST, "/crm/v3/objects/contacts/batch/read", Purpose::Read),
             (Method::POST, "/crm/v3/objects/contacts/batch/update", Purpose::Write),
             (Method::PATCH, "/services/data/v62.0/sobjects/Lead/00Q", Purpose::Write),
+            (Method::POST, "/services/data/v66.0/composite/sobjects/Lead", Purpose::Read),
+            (Method::POST, "/services/data/v66.0/composite/sobjects", Purpose::Write),
+            (Method::PATCH, "/services/data/v66.0/composite/sobjects/Lead/Key__c", Purpose::Write),
             (Method::POST, "/services/oauth2/token", Purpose::Token),
             (Method::POST, "/oauth/2026-03/token", Purpose::Token),
         ] {

@@ -32,6 +32,8 @@ pub struct Clients {
     pub salesforce_overlap: Duration,
     /// HubSpot calls in any ten seconds.
     pub calls_per_ten_seconds: u32,
+    /// HubSpot searches in any second.
+    pub searches_per_second: u32,
     /// How calls are repeated.
     pub retry: RetrySettings,
     /// Seeds the clients' jitter.
@@ -44,6 +46,7 @@ impl Default for Clients {
             hubspot_overlap: Duration::from_secs(60),
             salesforce_overlap: Duration::from_secs(600),
             calls_per_ten_seconds: 190,
+            searches_per_second: 5,
             retry: RetrySettings::default(),
             seed: 0,
         }
@@ -94,6 +97,7 @@ pub fn connect(
     let hubspot = hubspot::HubSpot::new(
         hubspot::Settings {
             window: Window { max: clients.calls_per_ten_seconds, per: Duration::from_secs(10) },
+            search_window: Window { max: clients.searches_per_second, per: Duration::from_secs(1) },
             overlap: clients.hubspot_overlap,
             retry: clients.retry,
             ..hubspot::Settings::at(address(Side::HubSpot)?)

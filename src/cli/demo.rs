@@ -1,0 +1,225 @@
+//! `lockstep demo`
+//!
+//! Both platforms in the sandbox, the daemon between them, and people at work on both sides. The
+//! daemon's side of it is the real thing: clients, settler, mappings and a journal on disk.
+
+mod cast;
+mod compare;
+mod funnel;
+mod office;
+mod report;
+mod rig;
+mod show;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgMatches, Args};
+use indicatif::ProgressBar;
+
+use self::office::Office;
+use self::report::Report;
+use self::rig::{Rig, Setup};
+use super::output::Output;
+use super::{Command, Context, Exit, Failure, arguments};
+
+pub(super) const COMMAND: Command = Command {
+    name: "demo",
+    about: "Watch it work: both platforms, made-up leads, and people who edit on both sides",
+    long: "\
+Serves a HubSpot and a Salesforce on loopback ports, fills them with made-up leads, and lets
+marketing and sales work on both sides at once while the daemon runs between them with the shipped
+mappings. Some answers are lost on the way. Then it waits until all is quiet, compares both sides
+field by field, and lets the daemon go over everything once more: that pass must write nothing.
+
+With --leads, the leads come from a CSV file: all of them reach Salesforce, the won ones are
+converted there, and the customers come back. Its columns are person, email, qualified_at, source,
+campaign, sales_rep, development_rep, segment, lead_type, won_at, monthly_revenue.
+
+Nothing leaves this machine, and nothing stays but what --keep asks for. Ends with 1 where both
+sides differ without a reason, or where the last pass wrote.
+
+Examples:
+  lockstep demo
+  lockstep demo --people 1000 --seconds 60 --seed 7
+  lockstep demo --json | jq .compared
+  lockstep demo --leads leads.csv --keep ./demo-journal",
+    hidden: false,
+    augment: Arguments::augment_args,
+    run,
+};
+
+#[derive(Debug, Clone, Args)]
+struct Arguments {
+    /// How many leads to make up
+    #[arg(long, value_name = "COUNT", default_value_t = 300,
+          value_parser = clap::value_parser!(u32).range(20..=20_000), conflicts_with = "leads")]
+    people: u32,
+    /// The seed of everything that is left to chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long people work on both sides
+    #[arg(long, value_name = "SECONDS", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..=3_600), conflicts_with = "leads")]
+    seconds: u32,
+    /// Take the leads from this CSV file
+    #[arg(long, value_name = "FILE")]
+    leads: Option<PathBuf>,
+    /// Call the platforms in this process, without ports; always so with --leads
+    #[arg(long)]
+    in_process: bool,
+    /// Leave the journal in this directory, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
+    let arguments: Arguments = arguments(matches)?;
+    // The daemon warns of every lost answer, and the demo loses some on purpose: the report counts
+    // them.
+    if context.global.verbose > 0 {
+        context.log_little();
+    }
+    let out = &context.out;
+    let report = context.block_on(async {
+        match &arguments.leads {
+            Some(file) => play_file(out, &arguments, file).await,
+            None => play(out, &arguments).await,
+        }
+    })?;
+    if out.json() {
+        out.value(&report);
+    } else {
+        show::report(out, &report);
+    }
+    Ok(if report.is_well() { Exit::Done } else { Exit::Attention })
+}
+
+/// The demo with made-up leads.
+async fn play(out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
+    let setup = Setup {
+        seed: arguments.seed,
+        in_process: arguments.in_process,
+        keep: arguments.keep.clone(),
+        unlimited: false,
+    };
+    let rig = Rig::open(setup).await?;
+    let mut random = fastrand::Rng::with_seed(arguments.seed);
+    let people = usize::try_from(arguments.people).unwrap_or(usize::MAX);
+    let cast = cast::import(&rig.sandbox, people, &mut random)?;
+    show::opening(out, &rig, &cast);
+
+    let bar = out.progress(0, "first meeting");
+    rig.start().await?;
+    settle(&rig, &bar).await?;
+    bar.finish_and_clear();
+
+    let mut office = Office::new(random);
+    let working = Duration::from_secs(arguments.seconds.into());
+    let bar = out.progress(0, "people at work");
+    work(&rig, &mut office, people, working, &bar).await?;
+    bar.finish_and_clear();
+
+    let bar = out.progress(0, "until all is quiet");
+    settle(&rig, &bar).await?;
+    bar.finish_and_clear();
+    let report = Report::gather(&rig, cast.told(), office.done()).await?;
+    rig.close().await;
+    Ok(report)
+}
+
+/// The demo with the leads of a file.
+async fn play_file(
+    out: &Output,
+    arguments: &Arguments,
+    file: &std::path::Path,
+) -> Result<Report, Failure> {
+    let leads = funnel::read(file)?;
+    let setup = Setup {
+        seed: arguments.seed,
+        in_process: true,
+        keep: arguments.keep.clone(),
+        unlimited: true,
+    };
+    let rig = Rig::open(setup).await?;
+    funnel::import(&rig.sandbox, &leads)?;
+    show::opening_of_file(out, &rig, &leads);
+
+    let length = u64::try_from(leads.rows.len()).unwrap_or(u64::MAX);
+    let bar = out.progress(length, "to Salesforce");
+    rig.start().await?;
+    settle(&rig, &bar).await?;
+    bar.finish_and_clear();
+
+    let won = funnel::win(&rig.sandbox, &leads)?;
+    let bar = out.progress(0, "customers come back");
+    settle(&rig, &bar).await?;
+    bar.finish_and_clear();
+    let mut report = Report::gather(&rig, leads.told(), won.done()).await?;
+    report.file = Some(won.figures(&leads, &report));
+    rig.close().await;
+    Ok(report)
+}
+
+/// Lets people work for `time` while the daemon runs.
+async fn work(
+    rig: &Rig,
+    office: &mut Office,
+    people: usize,
+    time: Duration,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    let deeds = u32::try_from(people).unwrap_or(u32::MAX).max(60);
+    bar.set_length(deeds.into());
+    let over = Cell::new(false);
+    let people_work = async {
+        for deed in 0..deeds {
+            if deed == deeds / 3 {
+                rig.trouble()?;
+            }
+            office.act(&rig.sandbox);
+            bar.inc(1);
+            tokio::time::sleep(time / deeds).await;
+        }
+        over.set(true);
+        Ok::<(), Failure>(())
+    };
+    let daemon_runs = async {
+        while !over.get() {
+            rig.pass().await?;
+            tokio::time::sleep(rig::BETWEEN_PASSES).await;
+        }
+        Ok::<(), Failure>(())
+    };
+    let ((), ()) = futures_util::future::try_join(people_work, daemon_runs).await?;
+    Ok(())
+}
+
+/// Lets the daemon run until neither side has anything new, and shows how many links there are.
+async fn settle(rig: &Rig, bar: &ProgressBar) -> Result<(), Failure> {
+    let over = Cell::new(false);
+    let watch = async {
+        while !over.get() {
+            let settled = rig.settled().await?;
+            if bar.length().is_some_and(|length| length > 0) {
+                bar.set_position(settled);
+            } else {
+                bar.set_message(format!("{settled} settled"));
+                bar.tick();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<(), Failure>(())
+    };
+    let quiet = async {
+        let result = rig.quiet().await;
+        over.set(true);
+        result
+    };
+    let ((), ()) = futures_util::future::try_join(watch, quiet).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

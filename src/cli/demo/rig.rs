@@ -1,0 +1,348 @@
+//! The sandbox, the clients, the journal and the engine between them.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::cli::rehearsal::{Clients, connect, in_process, set_up};
+use crate::cli::{Exit, Failure};
+use crate::daemon::{Clock, Engine, Options, Trouble, network, seed};
+use crate::journal::{self, Journal};
+use crate::mapping::{Mappings, load};
+use crate::platform::Platform;
+use crate::platform::transport::RetrySettings;
+use crate::reconcile::limit::Limits;
+use crate::record::PerSide;
+use crate::sandbox::fault::FaultOrder;
+use crate::sandbox::hubspot::limits::Limits as HubSpotLimits;
+use crate::sandbox::hubspot::owners::Owner;
+use crate::sandbox::salesforce::rules::LeadFieldMap;
+use crate::sandbox::server::{ServeOptions, Serving, serve};
+use crate::sandbox::{Sandbox, SandboxClock};
+
+/// The shipped mappings, so that the demo needs no file.
+const SHIPPED: [(&str, &str); 3] = [
+    ("people.toml", include_str!("../../../mappings/people.toml")),
+    ("companies.toml", include_str!("../../../mappings/companies.toml")),
+    ("deals.toml", include_str!("../../../mappings/deals.toml")),
+];
+
+/// How long the daemon rests between two passes while people work.
+pub const BETWEEN_PASSES: Duration = Duration::from_millis(300);
+
+/// How long a settlement that is tried again is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After how many passes that bring something the demo is given up.
+const MOST_PASSES: u32 = 200;
+
+/// What goes wrong on the way, by the sandbox's names: too many calls, answers that are lost after
+/// their effect.
+pub const FAULTS: [&str; 4] = [
+    "salesforce:too-many-requests=3",
+    "salesforce:cut-after=2",
+    "hubspot:unavailable=1",
+    "hubspot:timeout-after=1",
+];
+
+/// How the demo is set up.
+#[derive(Debug)]
+pub struct Setup {
+    /// The seed of everything that is left to chance.
+    pub seed: u64,
+    /// Whether the platforms are called without ports.
+    pub in_process: bool,
+    /// Where the journal stays.
+    pub keep: Option<PathBuf>,
+    /// Whether HubSpot's limits of calls are lifted on both ends.
+    pub unlimited: bool,
+}
+
+/// Everything that plays a part.
+pub struct Rig {
+    /// Both platforms.
+    pub sandbox: Sandbox,
+    /// The daemon.
+    pub engine: Engine,
+    /// Where the platforms listen, where they do.
+    pub serving: Option<Serving>,
+    /// Passes that a platform's trouble ended.
+    pub interrupted: Cell<u32>,
+    journal: Place,
+}
+
+/// What one pass of the daemon came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pass {
+    /// Records that the platforms listed.
+    pub listed: usize,
+    /// What of it was new.
+    pub heard: usize,
+    /// Entries that were settled.
+    pub taken: usize,
+    /// Whether a platform could not be used.
+    pub interrupted: bool,
+}
+
+impl Pass {
+    const fn is_calm(&self) -> bool {
+        self.heard == 0 && self.taken == 0 && !self.interrupted
+    }
+}
+
+impl Rig {
+    /// Starts both platforms, empty but for what an admin sets up, and opens the journal.
+    pub async fn open(setup: Setup) -> Result<Self, Failure> {
+        let clock = Clock::system();
+        let sandbox = Sandbox::new(setup.seed, SandboxClock::starting_at(clock.now()));
+        set_up(&sandbox);
+        furnish(&sandbox, setup.unlimited);
+        let clients = clients(setup.seed, setup.unlimited);
+        let (serving, platforms) = reach(&sandbox, &clients, setup.in_process).await?;
+        let place = Place::choose(setup.keep)?;
+        let journal = Journal::open(&place.path, &journal::Options::default())
+            .map_err(|error| Failure::from_error(Exit::Journal, &error))?;
+        let engine = Engine::new(journal, platforms, shipped()?, clock, options(), setup.seed);
+        Ok(Self { sandbox, engine, serving, interrupted: Cell::new(0), journal: place })
+    }
+
+    /// Where the journal is, where it stays.
+    pub fn kept(&self) -> Option<&Path> {
+        self.journal.keep.then_some(self.journal.path.as_path())
+    }
+
+    /// Signs in on both sides and begins to take in what exists.
+    pub async fn start(&self) -> Result<(), Failure> {
+        self.engine.start().await.map_err(failure)
+    }
+
+    /// Asks both sides what changed, and settles it. A platform's trouble ends the pass, as it ends
+    /// a round of the daemon; what was to be done stays in the journal.
+    pub async fn pass(&self) -> Result<Pass, Failure> {
+        let mut pass = Pass::default();
+        match self.engine.listen().await {
+            Ok(heeded) => (pass.listed, pass.heard) = (heeded.listed, heeded.heard),
+            Err(Trouble::Platform(error)) => {
+                tracing::warn!(%error, "this round ends here");
+                pass.interrupted = true;
+            }
+            Err(other) => return Err(failure(other)),
+        }
+        match self.engine.settle_all(PATIENCE).await {
+            Ok(settled) => pass.taken = settled.taken,
+            Err(Trouble::Platform(error)) => {
+                tracing::warn!(%error, "it is tried again later");
+                pass.interrupted = true;
+            }
+            Err(other) => return Err(failure(other)),
+        }
+        if pass.interrupted {
+            self.interrupted.set(self.interrupted.get() + 1);
+        }
+        Ok(pass)
+    }
+
+    /// Runs passes until two in a row bring nothing. The platforms' clock is set ahead between
+    /// them, so that HubSpot's search has seen everything.
+    pub async fn quiet(&self) -> Result<(), Failure> {
+        let mut calm = 0;
+        for _ in 0..MOST_PASSES {
+            self.sandbox.clock().advance(SignedDuration::from_secs(15));
+            let pass = self.pass().await?;
+            calm = if pass.is_calm() { calm + 1 } else { 0 };
+            if calm == 2 {
+                return Ok(());
+            }
+            if pass.interrupted {
+                tokio::time::sleep(BETWEEN_PASSES).await;
+            }
+        }
+        let message = format!("both sides did not come to rest in {MOST_PASSES} passes");
+        Err(Failure::new(Exit::Internal, message)
+            .hint("run it again with -v and the same --seed, and report what it says"))
+    }
+
+    /// How many entries came to their end so far.
+    pub async fn settled(&self) -> Result<u64, Failure> {
+        let statistics = self.engine.journal.statistics().await;
+        let statistics = statistics.map_err(|error| failure(error.into()))?;
+        let settled = statistics.mappings.values().filter_map(|counters| counters.get("settled"));
+        Ok(settled.sum::<i64>().try_into().unwrap_or_default())
+    }
+
+    /// Lets things go wrong.
+    pub fn trouble(&self) -> Result<(), Failure> {
+        for order in FAULTS {
+            let order: FaultOrder =
+                order.parse().map_err(|error| Failure::of(Exit::Internal, order, &error))?;
+            self.sandbox
+                .world()
+                .faults
+                .arm_order(&order)
+                .map_err(|error| Failure::from_error(Exit::Internal, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Closes the journal and stops listening.
+    pub async fn close(self) {
+        self.engine.journal.close().await;
+        if let Some(serving) = self.serving {
+            serving.shutdown().await;
+        }
+    }
+}
+
+/// The clients, over ports or without.
+async fn reach(
+    sandbox: &Sandbox,
+    clients: &Clients,
+    within: bool,
+) -> Result<(Option<Serving>, PerSide<Arc<dyn Platform>>), Failure> {
+    if within {
+        return Ok((None, in_process(sandbox, clients)?));
+    }
+    let serving = serve(sandbox.clone(), ServeOptions::default()).await?;
+    let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
+    let net = network()?;
+    let http = PerSide { hubspot: Arc::clone(&net), salesforce: net };
+    let addresses = PerSide { hubspot: hubspot.as_str(), salesforce: salesforce.as_str() };
+    let platforms = connect(http, addresses, clients)?;
+    Ok((Some(serving), platforms))
+}
+
+/// The platforms' clock runs ahead many times as fast as the clients', who may call as much faster
+/// and need not wait as long after a refusal.
+fn clients(seed: u64, unlimited: bool) -> Clients {
+    let faster = if unlimited { 10_000 } else { 20 };
+    let usual = Clients::default();
+    Clients {
+        calls_per_ten_seconds: usual.calls_per_ten_seconds * faster,
+        searches_per_second: usual.searches_per_second * faster,
+        retry: RetrySettings {
+            first: Duration::from_millis(100),
+            longest: Duration::from_secs(1),
+            ..usual.retry
+        },
+        seed,
+        ..usual
+    }
+}
+
+/// What an admin of a real account has besides the fields: the same people on both sides, a rule
+/// that assigns leads, and what a lead's own fields become when it is converted.
+fn furnish(sandbox: &Sandbox, unlimited: bool) {
+    let now = sandbox.clock().now();
+    let mut world = sandbox.world();
+    let users: Vec<(String, String, String, bool)> = world
+        .salesforce
+        .records("User")
+        .map(|user| {
+            let text = |name| user.text(name).unwrap_or_default().to_owned();
+            (text("Email"), text("FirstName"), text("LastName"), user.flag("IsActive"))
+        })
+        .collect();
+    for ((email, first, last, active), number) in users.into_iter().zip(1_u64..) {
+        let mut owner = Owner::person(
+            302_000 + number,
+            52_000 + number,
+            &email,
+            (first.as_str(), last.as_str()),
+            now,
+        );
+        owner.archived = !active;
+        world.hubspot.add_owner(owner);
+    }
+    if unlimited {
+        world.hubspot.limiter.limits = HubSpotLimits::none();
+    }
+    let org = &mut world.salesforce;
+    org.rules.lead_assignment = Some(org.staff.sales[0].clone());
+    let carried = [
+        "HubSpot_Id__c",
+        "Lifecycle_Stage__c",
+        "HubSpot_Score__c",
+        "Qualified_Because__c",
+        "HubSpot_Recent_Conversion__c",
+        "HubSpot_Campaign__c",
+    ];
+    org.rules.lead_fields = carried
+        .map(|name| LeadFieldMap {
+            lead_field: name.to_owned(),
+            object: "Contact".to_owned(),
+            field: name.to_owned(),
+        })
+        .to_vec();
+}
+
+/// The mappings as they are shipped.
+fn shipped() -> Result<Mappings, Failure> {
+    let files = SHIPPED.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
+    load(files).map_err(|report| Failure::from_error(Exit::Internal, &report))
+}
+
+/// The daemon as it is set up by default, but that it retries soon and lets a whole database in at
+/// once: nobody is there to release a hold.
+fn options() -> Options {
+    Options {
+        batch: 200,
+        window: Duration::from_millis(50),
+        retry: Duration::from_millis(250),
+        retry_at_most: Duration::from_secs(2),
+        limits: Limits { changes: u32::MAX, share: 1.0, creates: u32::MAX, ..Limits::default() },
+        ..Options::default()
+    }
+}
+
+/// A piece of work that did not come to its end, as the command's failure.
+pub fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Platform(error) => error.into(),
+        Trouble::Journal(error) => Failure::from_error(Exit::Journal, &error),
+        setup @ Trouble::Setup { .. } => Failure::from_error(Exit::Internal, &setup),
+    }
+}
+
+/// The journal's directory. One that nobody asked to keep goes with the demo.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Place {
+    fn choose(keep: Option<PathBuf>) -> Result<Self, Failure> {
+        let (path, keep) = match keep {
+            Some(path) => {
+                let used = std::fs::read_dir(&path).is_ok_and(|mut it| it.next().is_some());
+                if used {
+                    let message = format!("{} is not empty", path.display());
+                    return Err(Failure::new(Exit::Usage, message)
+                        .hint("name a new directory with --keep, or empty this one"));
+                }
+                (path, true)
+            }
+            None => {
+                let name = format!("lockstep-demo-{:016x}", seed()?);
+                (std::env::temp_dir().join(name), false)
+            }
+        };
+        std::fs::create_dir_all(&path).map_err(|error| {
+            let message = format!("cannot make the journal's directory {}", path.display());
+            Failure::of(Exit::Usage, message, &error)
+        })?;
+        Ok(Self { path, keep })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What cannot be removed now is the system's to clear away, as any temporary file.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
