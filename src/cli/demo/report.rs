@@ -300,11 +300,15 @@ async fn waiting(journal: &Journal) -> Result<Vec<Waiting>, Failure> {
             kind: "conflict",
             about: format!("{} {} {}", entry.mapping, entry.link, entry.field),
             reason: format!(
-                "HubSpot {hubspot:?}, Salesforce {salesforce:?}",
-                hubspot = hubspot.to_string(),
-                salesforce = salesforce.to_string()
+                "HubSpot {:?}, Salesforce {:?}: {}",
+                hubspot.to_string(),
+                salesforce.to_string(),
+                entry.conflict.reason
             ),
-            next: "choose one of the two values, or set another".to_owned(),
+            next: format!(
+                "lockstep conflicts resolve {} {} --take salesforce",
+                entry.link, entry.field
+            ),
         });
     }
     for entry in journal.matches(None, None, usize::MAX).await.map_err(broken)? {
@@ -312,7 +316,10 @@ async fn waiting(journal: &Journal) -> Result<Vec<Waiting>, Failure> {
             kind: "match",
             about: format!("{} {}", entry.mapping, entry.record),
             reason: entry.reason,
-            next: "choose the right one, or merge them where they are".to_owned(),
+            next: format!(
+                "lockstep conflicts match {} ID, or merge them where they are",
+                entry.record.id
+            ),
         });
     }
     for entry in journal.rejects(None, None, usize::MAX).await.map_err(broken)? {
@@ -332,7 +339,7 @@ async fn waiting(journal: &Journal) -> Result<Vec<Waiting>, Failure> {
             kind: "hold",
             about: format!("{} {}", hold.mapping.unwrap_or_default(), hold.id),
             reason: format!("{}: {} plans", hold.reason, hold.count),
-            next: "look at the plans and release the hold".to_owned(),
+            next: format!("lockstep holds release {}", hold.id),
         });
     }
     Ok(all)

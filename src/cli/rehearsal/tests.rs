@@ -12,6 +12,7 @@ use crate::mapping::{Mappings, load};
 use crate::sandbox::SandboxClock;
 use crate::sandbox::hubspot::object::Object;
 use crate::sandbox::hubspot::ui::FIRST_USER;
+use crate::sandbox::salesforce::rules::LeadFieldMap;
 use crate::sandbox::salesforce::ui::Conversion;
 
 fn shipped() -> Mappings {
@@ -126,4 +127,34 @@ async fn a_lead_goes_to_sales_and_comes_back_a_customer() {
     let quiet = pass(&engine).await;
     assert_eq!((quiet.written, quiet.created), Default::default(), "{quiet:?}");
     let _: Arc<dyn Platform> = engine.platforms.hubspot.clone();
+}
+
+/// Where the admin lets a conversion copy the HubSpot id, the new Contact is heard of as a stranger
+/// that names a person who is somebody else's, until the Lead's own change is settled.
+#[tokio::test(start_paused = true)]
+async fn a_contact_that_is_heard_of_before_its_conversion_is_nobodys_question() {
+    let (sandbox, engine) = start();
+    let field = "HubSpot_Id__c".to_owned();
+    let carried = LeadFieldMap { lead_field: field.clone(), object: "Contact".to_owned(), field };
+    sandbox.world().salesforce.rules.lead_fields.push(carried);
+    let values = [("email", "ada@example.com"), ("lifecyclestage", "marketingqualifiedlead")];
+    let now = sandbox.clock().now();
+    let contact =
+        sandbox.world().hubspot.create_as_user(Object::Contact, &values, FIRST_USER, now).unwrap();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    let at = sandbox.clock().now();
+    let converted = {
+        let mut world = sandbox.world();
+        let lead = world.salesforce.records("Lead").next().unwrap().id.clone();
+        let user = world.salesforce.staff.sales[0].clone();
+        world.salesforce.convert_lead(at, &user, &lead, &Conversion::default()).unwrap()
+    };
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(&engine).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(&engine).await;
+    assert_eq!(engine.journal.matches(None, None, 10).await.unwrap(), []);
+    let named = sandbox.world().hubspot.value(Object::Contact, contact, "salesforce_id");
+    assert_eq!(named.as_deref(), Some(&*converted.contact));
 }
