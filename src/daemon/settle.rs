@@ -131,7 +131,7 @@ impl Engine {
     async fn decide(&self, mapping: &Mapping, cases: &mut [Case]) -> Result<(), Trouble> {
         // Collected, because a lazy iterator held over the wait keeps this from being spawned.
         let live: Vec<&Record> = cases.iter().flat_map(Case::live).collect();
-        let snapshot = self.snapshot_of(mapping, live.into_iter()).await?;
+        let snapshot = self.snapshot_of(mapping, live).await?;
         let now = self.clock.now();
         for case in &mut *cases {
             case.decide(mapping, &snapshot, now);

@@ -7,6 +7,7 @@
     clippy::panic,
     reason = "a test fails by panicking, its helpers too"
 )]
+#![allow(clippy::disallowed_methods, reason = "these tests wait for real processes in real time")]
 
 mod borders;
 mod cli;
