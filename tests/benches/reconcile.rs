@@ -116,10 +116,8 @@ fn decide(mapping: &Mapping, records: &PerSide<Record>, base: &Base) -> Plan {
 
 fn reconcile(criterion: &mut Criterion) {
     let text = include_str!("../../mappings/people.toml").to_owned();
-    let mappings = match load(vec![("people.toml".to_owned(), text)]) {
-        Ok(mappings) => mappings,
-        Err(report) => panic!("people.toml does not load: {report:?}"),
-    };
+    let mappings = load(vec![("people.toml".to_owned(), text)]).unwrap_or_default();
+    assert_eq!(mappings.list.len(), 1, "people.toml loads");
     let mapping = &mappings.list[0];
     let same = pair();
     let first = decide(mapping, &same, &Base::default());
