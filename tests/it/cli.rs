@@ -44,6 +44,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Waits for another process, which lives by the real clock.
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+fn wait(length: Duration) {
+    std::thread::sleep(length);
+}
+
 /// A process that is killed when the value goes.
 struct Running(Child);
 
@@ -221,7 +227,7 @@ impl Site {
                 return told;
             }
             last = told;
-            std::thread::sleep(Duration::from_millis(200));
+            wait(Duration::from_millis(200));
         }
         panic!("{arguments:?} never came to it; last: {last}");
     }
@@ -303,7 +309,7 @@ fn the_service_starts_answers_reloads_and_stops() {
 fn service_reload(service: &Running) {
     service.signal("HUP");
     // It must not end by the signal.
-    std::thread::sleep(Duration::from_millis(300));
+    wait(Duration::from_millis(300));
 }
 
 #[test]
