@@ -2,7 +2,7 @@
 //!
 //! [`COMMANDS`] is the register of subcommands. Each entry carries its name, its line in the list,
 //! its long text with examples, its arguments and its function; the help, the completions and the
-//! manual page come from it. What a command has to say goes through [`Output`], which knows whether
+//! manual page come from it. What a command has to say goes through `Output`, which knows whether
 //! people or programs read; what went wrong comes back as a [`Failure`] and is printed once, at the
 //! end of [`main`].
 

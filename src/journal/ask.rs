@@ -388,7 +388,7 @@ impl Journal {
 
     /// Checks every value's checksum and version, and whether every index leads both ways. The
     /// journal stays in use meanwhile: it is looked at page by page. Counters are compared only by
-    /// [`check`](super::check), which has the journal to itself.
+    /// [`check`](fn@super::check), which has the journal to itself.
     ///
     /// # Errors
     /// Where the engine cannot read a page at all.

@@ -1,7 +1,7 @@
 //! The service's own settings: defaults, file, environment, systemd's directories and credentials.
 //!
 //! `defaults.toml` is the register of all settings: each stands in it with its default, or commented
-//! out where it has none, under a comment that says what it does. [`load`] lays the file and the
+//! out where it has none, under a comment that says what it does. [`load()`] lays the file and the
 //! environment over it and reports every mistake at once, each with the place that it came from.
 //! Secrets are no part of [`Settings`]: a [`Secret`] says where one is to be read.
 //!

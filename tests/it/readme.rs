@@ -120,6 +120,24 @@ fn commands_in_its_tables_and_text_exist() {
             seen += 1;
         }
     }
+    // The blocks that are not fenced name cargo and scripts.
+    for (at, line) in text.lines().enumerate() {
+        let Some(command) = line.strip_prefix("    ").filter(|rest| !rest.starts_with(' ')) else {
+            continue;
+        };
+        let words: Vec<&str> =
+            command.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+        let fine = match words[..] {
+            ["cargo", "run", "--release", "--", ref rest @ ..] => {
+                let words = std::iter::once("lockstep").chain(rest.iter().copied());
+                lockstep::cli::command().try_get_matches_from(words).is_ok()
+            }
+            ["cargo", "test", ..] | ["cargo", "doc", ..] => true,
+            [script] => root().join(script).exists(),
+            _ => false,
+        };
+        assert!(fine, "README.md:{}: {command}", at + 1);
+    }
     assert!(seen >= 15, "only {seen} commands were found");
 }
 

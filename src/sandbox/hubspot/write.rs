@@ -2,7 +2,7 @@
 //!
 //! A change passes three steps: its values are checked and brought into stored form, uniqueness is
 //! checked, and only then is anything touched. What follows from a value (dates of stages,
-//! rollups, a company's website) is derived in [`derive`](super::derive).
+//! rollups, a company's website) is derived in `derive`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

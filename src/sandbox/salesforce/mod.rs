@@ -4,7 +4,7 @@
 //! recycle bin, rules, sessions and a log of changes. Three doors lead to it:
 //! - the REST API and OAuth of [`router`], for programs;
 //! - the methods of [`ui`], for what people do at a screen: converting, merging, calling, closing;
-//! - the admin door under `/sandbox/salesforce/` ([`admin`]), the same over HTTP.
+//! - the admin door under `/sandbox/salesforce/` (`admin`), the same over HTTP.
 //!
 //! A request becomes a plain call with the world's lock held, and the call becomes a plain reply:
 //! nothing waits in between, and composite resources make calls in the same way.
