@@ -109,10 +109,13 @@ fn live(record: &Record) -> bool {
     !record.deleted && record.successor.is_none()
 }
 
-fn by_id(question: &Question<'_>) -> Option<Recognised> {
+/// The records across that name `question.record` by their ids, or that its own id, `own`, names.
+fn belonging<'a>(
+    question: &Question<'a>,
+    own: Option<&str>,
+) -> BTreeMap<&'a RecordRef, (&'a Record, How)> {
     let Question { mapping, record, by_id, .. } = *question;
     let across = record.key.side.other();
-    let mut own = pointer(mapping, record);
     let mut found: BTreeMap<&RecordRef, (&Record, How)> = BTreeMap::new();
     for candidate in by_id.iter().filter(|candidate| candidate.key.side == across) {
         if pointer(mapping, candidate).is_some_and(|id| names(id, record)) && live(candidate) {
@@ -122,6 +125,14 @@ fn by_id(question: &Question<'_>) -> Option<Recognised> {
             found.insert(&candidate.key, (candidate, How::Id(record.key.side)));
         }
     }
+    found
+}
+
+fn by_id(question: &Question<'_>) -> Option<Recognised> {
+    let Question { mapping, record, by_id, .. } = *question;
+    let across = record.key.side.other();
+    let mut own = pointer(mapping, record);
+    let mut found = belonging(question, own);
     let key = mapping.sides.get(across).id_field.clone();
     let refuse = |candidates: Vec<RecordRef>, reason: String| {
         Some(Recognised::Ambiguous { candidates, key: key.clone(), reason })
