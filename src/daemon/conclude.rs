@@ -68,6 +68,7 @@ impl Engine {
                 Ok(_) => {}
                 // Another settlement was first: both records are read again.
                 Err(error @ (JournalError::Taken { .. } | JournalError::Purged { .. })) => {
+                    tracing::warn!(subject = %case.entry.subject, %error, "it is tried again later");
                     let mut commit = Commit::new();
                     let until = self.later(now, case.entry.attempts);
                     let (subject, version) = (case.entry.subject.clone(), case.entry.version);

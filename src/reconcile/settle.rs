@@ -97,7 +97,11 @@ fn moved(situation: &Situation<'_>, record: &Record) -> Option<(RecordRef, Strin
         };
         return Some((successor.clone(), reason));
     }
-    let linked = situation.linked.get(side).as_ref().filter(|_| situation.link.is_some())?;
+    // A record without a link that reads under another id was merged: whoever that is has an entry
+    // of its own. Where a match was found, both were read as what they are now.
+    let alone = situation.linked.get(side.other()).is_none();
+    let knows = situation.link.is_some() || alone;
+    let linked = situation.linked.get(side).as_ref().filter(|_| knows)?;
     (*linked != record.key).then(|| {
         let reason = format!("{} {} now reads as {}", linked.object, linked.id, record.key.id);
         (record.key.clone(), reason)

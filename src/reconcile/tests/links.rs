@@ -197,3 +197,29 @@ fn a_record_is_created_as_the_mapping_says() {
     insta::assert_snapshot!(told(when("score > 50"), "40"), @r#"None { reason: "Salesforce gets a record only when score > 50" }"#);
     insta::assert_snapshot!(told(when("score > 50"), ""), @r#"None { reason: "Salesforce gets a record only when score > 50" }"#);
 }
+
+#[test]
+fn a_merged_record_without_a_link_creates_nothing_under_its_survivors_id() {
+    let mapping = city();
+    let survivor = hubspot(&[("city", "Ulm")]);
+    let settled = |id: &str| {
+        let linked =
+            PerSide { hubspot: Some(RecordRef::hubspot("contacts", id)), salesforce: None };
+        settle(&Situation {
+            mapping: &mapping,
+            link: None,
+            linked: &linked,
+            base: &Base::default(),
+            present: PerSide { hubspot: Presence::Here(&survivor), salesforce: Presence::Never },
+            open: &Default::default(),
+            directory: &Account,
+            now: now(),
+        })
+    };
+    let own = settled(&survivor.key.id);
+    assert_eq!(own.step, LinkStep::Create);
+    let merged = settled("99");
+    let reason = format!("contacts 99 now reads as {}", survivor.key.id);
+    assert_eq!(merged.step, LinkStep::None { reason });
+    assert!(merged.is_quiet(), "{merged:?}");
+}
