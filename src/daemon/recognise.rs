@@ -8,7 +8,7 @@ use super::fetch::Fetched;
 use super::trouble::Trouble;
 use crate::journal::{Commit, MatchChoice, MatchEntry};
 use crate::mapping::Mapping;
-use crate::reconcile::recognise::{Question, Recognised, key_value, recognise};
+use crate::reconcile::recognise::{Question, Recognised, key_spellings, key_value, recognise};
 use crate::record::{Record, RecordRef, Side};
 
 /// What was found across for the lone records of one side.
@@ -165,13 +165,11 @@ impl Engine {
             let values: BTreeSet<String> = lone
                 .iter()
                 .filter(|record| !known.contains(&record.key.id))
-                .filter_map(|record| Some(key_value(key, record)?.to_string()))
+                .flat_map(|record| key_spellings(key, record))
                 .collect();
             let found = self.find(mapping, across, key.fields.get(across), &values).await?;
-            let met: BTreeSet<String> = found
-                .iter()
-                .filter_map(|record| Some(key_value(key, record)?.to_string()))
-                .collect();
+            let met: BTreeSet<String> =
+                found.iter().flat_map(|record| key_spellings(key, record)).collect();
             own.push(self.find(mapping, side, key.fields.get(side), &met).await?);
             by_key.push(found);
         }

@@ -4,7 +4,7 @@
 //! mapping's order, and the first that finds anything decides. What is not certain is never
 //! guessed: two records that could be meant, or ids that contradict each other, are for a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::mapping::{Mapping, MatchKey};
@@ -70,16 +70,36 @@ pub enum Recognised {
 /// has none: a blank is nobody's key.
 #[must_use]
 pub fn key_value(key: &MatchKey, record: &Record) -> Option<Value> {
-    let raw = record.get(key.fields.get(record.key.side));
-    let text = match raw {
-        Raw::Null => return None,
-        Raw::Bool(yes) => yes.to_string(),
-        Raw::Number(number) => number.to_string(),
-        Raw::Text(text) => text.clone(),
-    };
+    let text = key_text(key, record)?;
     let value =
         key.normalise.iter().try_fold(Value::text(text), |value, step| step.read(value)).ok()?;
     (!value.is_blank()).then_some(value)
+}
+
+/// The value of a matching key on `record` as it stands.
+fn key_text(key: &MatchKey, record: &Record) -> Option<String> {
+    match record.get(key.fields.get(record.key.side)) {
+        Raw::Null => None,
+        Raw::Bool(yes) => Some(yes.to_string()),
+        Raw::Number(number) => Some(number.to_string()),
+        Raw::Text(text) => Some(text.clone()),
+    }
+}
+
+/// What to search for to find the records with the same matching key: the key, the value as it
+/// stands, and what people usually write for it. What is found need not be the same; [`recognise`]
+/// compares again. Empty where the record has no key.
+#[must_use]
+pub fn key_spellings(key: &MatchKey, record: &Record) -> BTreeSet<String> {
+    let Some(value) = key_value(key, record) else { return BTreeSet::new() };
+    let value = value.to_string();
+    let usual = key.normalise.iter().filter_map(|step| step.transform.spellings);
+    let mut spellings: BTreeSet<String> = usual.flat_map(|spell| spell(&value)).collect();
+    let as_it_stands = key_text(key, record).map(|text| text.trim().to_owned());
+    // Platforms disregard the case of letters.
+    spellings.extend(as_it_stands.filter(|text| text.to_lowercase() != value.to_lowercase()));
+    spellings.insert(value);
+    spellings
 }
 
 /// Says who across is the same as `question.record`.

@@ -13,6 +13,7 @@ mod borders;
 mod cli;
 mod contract;
 mod hubspot;
+mod live;
 mod preview;
 mod readme;
 mod sign_in;

@@ -13,6 +13,7 @@ pub static PREFIX: Transform = Transform {
     accepts: not_empty,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         let Argument::Text(affix) = argument else { return Ok(value) };
         Ok(on_text(value, |text| text.strip_prefix(affix.as_str()).unwrap_or(text).to_owned()))
@@ -34,6 +35,7 @@ pub static SUFFIX: Transform = Transform {
     accepts: not_empty,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         let Argument::Text(affix) = argument else { return Ok(value) };
         Ok(on_text(value, |text| text.strip_suffix(affix.as_str()).unwrap_or(text).to_owned()))

@@ -12,6 +12,7 @@ pub static TRIM: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, _| Ok(on_text(value, |text| text.trim().to_owned())),
     write: None,
 };
@@ -26,6 +27,7 @@ pub static COLLAPSE: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, _| {
         Ok(on_text(value, |text| text.split_whitespace().collect::<Vec<_>>().join(" ")))
     },

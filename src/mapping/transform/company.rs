@@ -44,6 +44,7 @@ pub static COMPANY_NAME: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, _| Ok(on_text(value, company)),
     write: None,
 };

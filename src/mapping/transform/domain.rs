@@ -13,9 +13,19 @@ pub static DOMAIN: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: Some(addresses),
     read: |value, _| Ok(on_text(value, domain)),
     write: None,
 };
+
+/// How people and forms write a domain as a web address.
+fn addresses(domain: &str) -> Vec<String> {
+    let beginnings = ["", "www.", "http://", "http://www.", "https://", "https://www."];
+    let with = |end: &'static str| {
+        beginnings.iter().map(move |beginning| format!("{beginning}{domain}{end}"))
+    };
+    with("").chain(with("/")).collect()
+}
 
 /// Peels until nothing is left to peel, so that the result is left as it is.
 fn domain(text: &str) -> String {

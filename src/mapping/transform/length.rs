@@ -16,6 +16,7 @@ pub static TRUNCATE: Transform = Transform {
     },
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         let Argument::Number(most) = *argument else { return Ok(value) };
         Ok(on_text(value, |text| match text.char_indices().nth(most as usize) {

@@ -12,6 +12,7 @@ pub static LOWER: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, _| Ok(on_text(value, str::to_lowercase)),
     write: None,
 };
@@ -26,6 +27,7 @@ pub static UPPER: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, _| Ok(on_text(value, str::to_uppercase)),
     write: None,
 };

@@ -37,6 +37,10 @@ pub struct Transform {
     pub suits: &'static [&'static str],
     /// What the side's own value is read as, where that is not the field's type.
     pub spoken: Option<Kind>,
+    /// For a normaliser of texts: what people usually write for what it brings to this one. Both
+    /// platforms search for values as they stand (but for the case of letters), so a record is
+    /// found by its usual spellings or not at all. Each must be read as the value it is made from.
+    pub spellings: Option<fn(&str) -> Vec<String>>,
     /// From a side's value to the canonical one. Errors say what was found and what would be right.
     pub read: Apply,
     /// From the canonical value to a side's; `None` for a normaliser, which needs no way back.

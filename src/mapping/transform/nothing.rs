@@ -14,6 +14,7 @@ pub static DEFAULT: Transform = Transform {
     accepts: not_blank,
     suits: &["text", "choice"],
     spoken: None,
+    spellings: None,
     read: fill,
     write: None,
 };
@@ -30,6 +31,7 @@ pub static PLACEHOLDER: Transform = Transform {
     accepts: not_blank,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         Ok(match (&value, argument) {
             (Value::Text(text), Argument::Text(placeholder)) if text == placeholder => Value::Blank,

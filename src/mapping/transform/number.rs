@@ -19,6 +19,7 @@ pub static ROUND: Transform = Transform {
     },
     suits: &["number"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         let Argument::Number(decimals) = *argument else { return Ok(value) };
         on_number(value, |number| round(number, decimals as i32))
@@ -40,6 +41,7 @@ pub static SCALE: Transform = Transform {
     },
     suits: &["number"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         let Argument::Number(factor) = *argument else { return Ok(value) };
         on_number(value, |number| round(number * factor, 6))
@@ -61,6 +63,7 @@ pub static NUMBER_TEXT: Transform = Transform {
     accepts: any_argument,
     suits: &["number"],
     spoken: Some(Kind::Text),
+    spellings: None,
     read: |value, _| match value {
         Value::Text(text) => match text.trim().parse().ok().and_then(Number::new) {
             Some(number) => Ok(Value::Number(number)),

@@ -12,6 +12,7 @@ pub static DIGITS: Transform = Transform {
     accepts: any_argument,
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, _| Ok(on_text(value, digits)),
     write: None,
 };
@@ -37,6 +38,7 @@ pub static PHONE: Transform = Transform {
     },
     suits: &["text"],
     spoken: None,
+    spellings: None,
     read: |value, argument| {
         let Argument::Text(country) = argument else { return Ok(value) };
         Ok(on_text(value, |text| international(text, country)))

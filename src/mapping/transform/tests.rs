@@ -152,7 +152,34 @@ fn step_and_value(normaliser: bool) -> impl Strategy<Value = (Step, Value)> {
     })
 }
 
+#[test]
+fn a_domain_is_looked_for_as_people_write_it() {
+    let spellings = (domain::DOMAIN.spellings.unwrap())("acme.example");
+    for usual in [
+        "acme.example",
+        "www.acme.example",
+        "http://acme.example",
+        "https://acme.example/",
+        "https://www.acme.example",
+        "https://www.acme.example/",
+    ] {
+        assert!(spellings.contains(&usual.to_owned()), "{usual}: {spellings:?}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_spelling_is_read_as_the_value((step, value) in step_and_value(true)) {
+        if let (Some(spell), Value::Text(text)) =
+            (step.transform.spellings, step.read(value).unwrap())
+        {
+            for spelling in spell(&text) {
+                let read = step.read(Value::text(&spelling)).unwrap();
+                prop_assert_eq!(read, Value::text(&text), "{}", spelling);
+            }
+        }
+    }
+
     #[test]
     fn a_normaliser_leaves_its_own_result((step, value) in step_and_value(true)) {
         let once = step.read(value).unwrap();

@@ -15,6 +15,7 @@ pub static YES_NO: Transform = Transform {
     accepts: |argument| words(argument).map(|_| ()),
     suits: &["yes-no"],
     spoken: Some(Kind::Text),
+    spellings: None,
     read: |value, argument| match value {
         Value::Text(text) => {
             let (yes, no) = words(argument)?;

@@ -17,6 +17,7 @@ pub static DAY_IN: Transform = Transform {
     accepts: |argument| zone(argument).map(|_| ()),
     suits: &["date"],
     spoken: Some(Kind::DateTime),
+    spellings: None,
     read: |value, argument| match value {
         Value::DateTime(moment) => Ok(Value::Date(moment.to_zoned(zone(argument)?).date())),
         other => Ok(other),

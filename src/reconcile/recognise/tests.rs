@@ -163,3 +163,22 @@ fn an_id_of_a_converted_lead_leads_to_the_contact() {
     assert_eq!(told(&ann, &[converted.clone(), became("1")]), "003 by the id field in HubSpot");
     assert!(told(&ann, &[converted, became("2")]).ends_with("which itself names 2"));
 }
+
+#[test]
+fn a_key_is_searched_for_as_it_may_stand_across() {
+    let key = |normalise: &[&str]| MatchKey {
+        fields: PerSide { hubspot: "email".into(), salesforce: "Email".into() },
+        normalise: steps(normalise),
+    };
+    let spelled = |normalise: &[&str], value: &str| -> Vec<String> {
+        let record = contact("1", value, "", "");
+        key_spellings(&key(normalise), &record).into_iter().collect()
+    };
+    assert_eq!(spelled(&["trim", "lower"], " Ann@Example.com "), ["ann@example.com"]);
+    assert_eq!(spelled(&["company_name"], "Acme GmbH"), ["Acme GmbH", "acme"]);
+    assert_eq!(spelled(&["domain"], ""), [""; 0]);
+    let domain = spelled(&["domain"], "HTTPS://acme.example/about");
+    for usual in ["acme.example", "https://www.acme.example/", "HTTPS://acme.example/about"] {
+        assert!(domain.contains(&usual.to_owned()), "{usual}: {domain:?}");
+    }
+}
