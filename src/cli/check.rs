@@ -1,6 +1,7 @@
 //! `lockstep check`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args};
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -9,7 +10,7 @@ use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::{Clock, Misfit, connect, misfits, network, read_mappings};
 use crate::mapping::check::REGISTRY;
-use crate::mapping::{Mappings, Report, load};
+use crate::mapping::{Diagnostic, Mappings, Report, Severity, Source, load};
 use crate::reconcile::example;
 
 pub(super) const COMMAND: Command = Command {
@@ -69,6 +70,7 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         .hint("a mapping file's name ends in .toml"));
     }
     let count = files.len();
+    let sources = sources(&files);
     let loaded = load(files).and_then(run_examples);
     let report = match &loaded {
         Ok(mappings) => &mappings.warnings,
@@ -82,7 +84,7 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     let out = &context.out;
     if out.json() {
         out.value(&serde_json::json!({
-            "misfits": misfits,
+            "misfits": placed(&misfits, &sources),
             "files": count,
             "errors": report.errors(),
             "warnings": report.warnings(),
@@ -91,9 +93,8 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     } else {
         show(out, report);
         summary(out, &loaded, count);
-        show_misfits(out, &misfits);
-        if live && misfits.is_empty() && report.errors() == 0 {
-            out.line("both accounts fit");
+        if live {
+            show_misfits(out, &misfits, &sources);
         }
     }
     Ok(if report.errors() == 0 && !hinders { Exit::Done } else { Exit::Attention })
@@ -108,20 +109,59 @@ fn compare(context: &Context, mappings: &Mappings) -> Result<Vec<Misfit>, Failur
     })
 }
 
-fn show_misfits(out: &Output, misfits: &[Misfit]) {
-    for misfit in misfits {
+/// The files' texts, to show places in them.
+fn sources(files: &[(String, String)]) -> Vec<Arc<Source>> {
+    let source =
+        |(path, text): &(String, String)| Source { path: path.clone(), text: text.clone() };
+    files.iter().map(|file| Arc::new(source(file))).collect()
+}
+
+/// A misfit at its place in the mapping file.
+fn finding(misfit: &Misfit, sources: &[Arc<Source>]) -> Option<Diagnostic> {
+    let (source, span) = misfit.spot.find(&misfit.mapping, sources)?;
+    Some(Diagnostic {
+        source,
+        span,
+        severity: if misfit.hinders { Severity::Error } else { Severity::Warning },
+        code: "account",
+        message: misfit.what.clone(),
+        label: String::new(),
+        help: misfit.help.clone(),
+    })
+}
+
+/// The misfits as data, each with its place.
+fn placed(misfits: &[Misfit], sources: &[Arc<Source>]) -> Vec<serde_json::Value> {
+    let one = |misfit: &Misfit| {
+        let mut value = serde_json::json!(misfit);
+        if let (Some(finding), Some(fields)) = (finding(misfit, sources), value.as_object_mut()) {
+            let (line, column) = finding.place();
+            fields.insert("file".to_owned(), finding.source.path.clone().into());
+            fields.insert("line".to_owned(), line.into());
+            fields.insert("column".to_owned(), column.into());
+        }
+        value
+    };
+    misfits.iter().map(one).collect()
+}
+
+fn show_misfits(out: &Output, misfits: &[Misfit], sources: &[Arc<Source>]) {
+    let findings = misfits.iter().filter_map(|misfit| finding(misfit, sources)).collect();
+    show(out, &Report { findings });
+    // A mapping whose file cannot be told is shown without a place.
+    for misfit in misfits.iter().filter(|misfit| finding(misfit, sources).is_none()) {
         let (tone, word) =
             if misfit.hinders { (Tone::Bad, "error") } else { (Tone::Warn, "warning") };
-        let field = misfit.field.as_ref().map(|field| format!(" {field}")).unwrap_or_default();
-        out.line(format!(
-            "{} {}: {} {}{field}: {}",
-            paint(tone, word),
-            misfit.mapping,
-            misfit.side,
-            misfit.object,
-            misfit.what,
-        ));
+        out.line(format!("{} {}: {}", paint(tone, word), misfit.mapping, misfit.what));
     }
+    let hinder = misfits.iter().filter(|misfit| misfit.hinders).count();
+    out.line(match (hinder, misfits.len() - hinder) {
+        (0, 0) => paint(Tone::Good, "both accounts fit"),
+        (0, 1) => "both accounts fit, with 1 warning".to_owned(),
+        (0, warnings) => format!("both accounts fit, with {warnings} warnings"),
+        (1, _) => paint(Tone::Bad, "1 mistake keeps records from being settled"),
+        (many, _) => paint(Tone::Bad, &format!("{many} mistakes keep records from being settled")),
+    });
 }
 
 fn list_checks(out: &Output) {

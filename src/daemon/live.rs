@@ -1,12 +1,19 @@
 //! Do the mappings fit the accounts as they are?
+//!
+//! What an account has is asked for here, object by object; [`Asked`] then compares one mapping with
+//! one object, and every mistake is told in one run.
+
+mod choices;
+mod field;
+mod object;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::mapping::{Create, Field, Kind, Mapping, Unlisted};
-use crate::platform::{Error, FieldKind, FieldSchema, ObjectSchema, Platform};
+use crate::mapping::{Kind, Mapping, Spot};
+use crate::platform::{Error, ErrorKind, ObjectSchema, Platform};
 use crate::record::{PerSide, Side};
 
 /// What does not fit.
@@ -22,45 +29,128 @@ pub struct Misfit {
     pub field: Option<String>,
     /// Whether it would keep records from being settled. Otherwise it may be as it is meant.
     pub hinders: bool,
-    /// What was found, and what would be right.
+    /// What was found.
     pub what: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// Where the mapping says so.
+    #[serde(skip)]
+    pub spot: Spot,
 }
 
-/// Compares the mappings with what both accounts have.
+/// Compares the mappings with what both accounts have. Costs a description for each object, and a
+/// count for each choice that a value table does not list.
 ///
 /// # Errors
-/// Where a side cannot be asked.
+/// Where a side cannot be asked at all. What it refuses to tell of one object is a misfit.
 pub async fn misfits(
     mappings: &[Arc<Mapping>],
     platforms: &PerSide<Arc<dyn Platform>>,
 ) -> Result<Vec<Misfit>, Error> {
+    let scopes = platforms.hubspot.identity().await?.scopes;
+    platforms.salesforce.identity().await?;
     let mut found = Vec::new();
     for mapping in mappings {
+        missing_scopes(mapping, &scopes, &mut found);
+        let schemas = PerSide {
+            hubspot: described(mapping, Side::HubSpot, platforms, &mut found).await?,
+            salesforce: described(mapping, Side::Salesforce, platforms, &mut found).await?,
+        };
         for side in Side::BOTH {
-            let spec = mapping.sides.get(side);
-            let objects = std::iter::once(&spec.object).chain(&spec.becomes);
-            for object in objects {
-                let schema = platforms.get(side).schema(object).await?;
-                let asked = Asked { mapping, side, object, schema: &schema };
+            for (object, schema) in schemas.get(side) {
+                let across = schemas.get(side.other());
+                let asked = Asked { mapping, side, object, schema, across };
                 asked.object_fits(&mut found);
-                for field in &mapping.fields {
-                    asked.field_fits(field, &mut found);
+                asked.keys_fit(&mut found);
+                let fields: Vec<_> =
+                    mapping.fields.iter().filter_map(|one| asked.met(one, &mut found)).collect();
+                for met in &fields {
+                    asked.field_fits(met, &mut found);
+                    asked.choices_fit(met, platforms.get(side).as_ref(), &mut found).await?;
                 }
+                asked.lengths_fit(&fields, &mut found);
             }
         }
     }
     Ok(found)
 }
 
+/// An object's name in the mapping, and what the account says of it.
+type Described = (String, Arc<ObjectSchema>);
+
+/// The descriptions of the mapping's objects on `side`, but for those that the account refuses.
+async fn described(
+    mapping: &Mapping,
+    side: Side,
+    platforms: &PerSide<Arc<dyn Platform>>,
+    found: &mut Vec<Misfit>,
+) -> Result<Vec<Described>, Error> {
+    let spec = mapping.sides.get(side);
+    let mut described = Vec::new();
+    for object in std::iter::once(&spec.object).chain(&spec.becomes) {
+        match platforms.get(side).schema(object).await {
+            Ok(schema) => described.push((object.clone(), schema)),
+            Err(error) if matches!(error.kind, ErrorKind::Request | ErrorKind::Stop) => {
+                found.push(Misfit {
+                    mapping: mapping.name.clone(),
+                    side,
+                    object: object.clone(),
+                    field: None,
+                    hinders: true,
+                    what: format!("the account does not describe {object}: {}", error.message),
+                    help: error.hint,
+                    spot: Spot::Object(side),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(described)
+}
+
+/// HubSpot names what the app may do; what a scope is missing for would be refused at the first
+/// write.
+fn missing_scopes(mapping: &Mapping, scopes: &BTreeSet<String>, found: &mut Vec<Misfit>) {
+    // Apps of an older kind have other names for the same rights, which say nothing here.
+    if !scopes.iter().any(|scope| scope.starts_with("crm.objects.")) {
+        return;
+    }
+    let object = &mapping.sides.hubspot.object;
+    let mut needed = Vec::new();
+    if ["contacts", "companies", "deals"].contains(&object.as_str()) {
+        needed.push(format!("crm.objects.{object}.read"));
+        needed.push(format!("crm.objects.{object}.write"));
+    }
+    if mapping.fields.iter().any(|field| field.kind == Kind::Owner) {
+        needed.push("crm.objects.owners.read".to_owned());
+    }
+    for scope in needed.into_iter().filter(|scope| !scopes.contains(scope)) {
+        found.push(Misfit {
+            mapping: mapping.name.clone(),
+            side: Side::HubSpot,
+            object: object.clone(),
+            field: None,
+            hinders: true,
+            what: format!("the app does not have the scope {scope}"),
+            help: Some("give it the scope in HubSpot and sign in again".to_owned()),
+            spot: Spot::Object(Side::HubSpot),
+        });
+    }
+}
+
+/// One mapping and one object of one account.
 struct Asked<'a> {
     mapping: &'a Mapping,
     side: Side,
     object: &'a str,
     schema: &'a ObjectSchema,
+    /// What the mapping's objects of the other side look like.
+    across: &'a [Described],
 }
 
 impl Asked<'_> {
-    fn misfit(&self, field: Option<&str>, hinders: bool, what: String) -> Misfit {
+    /// The misfit of a field by the side's name, or of the object.
+    fn misfit(&self, spot: Spot, field: Option<&str>, hinders: bool, what: String) -> Misfit {
         Misfit {
             mapping: self.mapping.name.clone(),
             side: self.side,
@@ -68,153 +158,27 @@ impl Asked<'_> {
             field: field.map(str::to_owned),
             hinders,
             what,
+            help: None,
+            spot,
         }
     }
 
-    fn object_fits(&self, found: &mut Vec<Misfit>) {
-        let spec = self.mapping.sides.get(self.side);
-        if !self.schema.updatable {
-            found.push(self.misfit(None, true, "the signed-in user may not change these".into()));
-        }
-        let creates = !matches!(spec.create, Create::Never) && self.object == spec.object;
-        if creates && !self.schema.creatable {
-            found.push(self.misfit(None, true, "the signed-in user may not create these".into()));
-        }
-        let id_field = spec.id_field.as_str();
-        match self.schema.fields.get(id_field) {
-            None => found.push(self.absent(id_field)),
-            Some(field) if !field.unique && !field.external_id => {
-                let what =
-                    "the id field must be unique (HubSpot: unique values; Salesforce: external id)";
-                found.push(self.misfit(Some(id_field), true, what.into()));
-            }
-            Some(field) if !field.updatable => {
-                found.push(self.misfit(Some(id_field), true, "it cannot be written".into()));
-            }
-            Some(_) => {}
-        }
-        if creates {
-            let mapped = self.mapping.names(self.side, self.object);
-            for field in self.schema.fields.values() {
-                if field.required && !mapped.contains(&field.name) {
-                    let what = "new records need it, and it is not mapped";
-                    found.push(self.misfit(Some(&field.name), false, what.into()));
-                }
-            }
-        }
-    }
-
-    fn absent(&self, name: &str) -> Misfit {
+    /// The misfit of a field that the account does not have.
+    fn absent(&self, spot: Spot, name: &str, hinders: bool) -> Misfit {
+        let what = format!("{} {} has no field `{name}`", self.side, self.object);
         let known = self.schema.fields.keys().map(String::as_str);
-        let near = crate::mapping::diagnostic::nearest(name, known);
-        let meant = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let what =
-            format!("there is no such field, or it is hidden from the signed-in user{meant}");
-        self.misfit(Some(name), true, what)
-    }
-
-    fn field_fits(&self, field: &Field, found: &mut Vec<Misfit>) {
-        let Some(name) = field.sides.get(self.side).as_ref().and_then(|own| own.name(self.object))
-        else {
-            return;
+        let hidden = "create it there, or let the signed-in user see it";
+        let help = match crate::mapping::diagnostic::nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`? Otherwise {hidden}"),
+            None => hidden.to_owned(),
         };
-        // Looked up through associations, which no schema lists.
-        if name.starts_with("associations.") {
-            return;
-        }
-        let Some(own) = self.schema.fields.get(name) else {
-            found.push(self.absent(name));
-            return;
-        };
-        let written = field.flows_to(self.side);
-        if written && !own.updatable {
-            found.push(self.misfit(Some(name), true, "it cannot be written".into()));
-        }
-        if !kinds_fit(&field.kind, &own.kind) {
-            let what =
-                format!("it holds {}, the mapping says {}", told(&own.kind), word(&field.kind));
-            found.push(self.misfit(Some(name), false, what));
-        }
-        self.choices_fit(field, own, written, found);
-    }
-
-    fn choices_fit(
-        &self,
-        field: &Field,
-        own: &FieldSchema,
-        written: bool,
-        found: &mut Vec<Misfit>,
-    ) {
-        let Some(table) = &field.table else { return };
-        if own.choices.is_empty() {
-            return;
-        }
-        let rows: BTreeSet<&str> = table.rows.iter().filter_map(|row| row.on(self.side)).collect();
-        let known: BTreeSet<&str> =
-            own.choices.iter().map(|choice| choice.value.as_str()).collect();
-        for row in rows.difference(&known) {
-            let what = format!("it has no choice {row:?}; it has {}", list(&known));
-            found.push(self.misfit(Some(&own.name), written && own.restricted, what));
-        }
-        let active = own.choices.iter().filter(|choice| choice.active);
-        let unlisted: BTreeSet<&str> = active
-            .map(|choice| choice.value.as_str())
-            .filter(|value| !rows.contains(value))
-            .collect();
-        if !unlisted.is_empty() && *table.unlisted.get(self.side) == Unlisted::Reject {
-            let what = format!("the mapping's table does not list its choices {}", list(&unlisted));
-            found.push(self.misfit(Some(&own.name), false, what));
-        }
+        self.misfit(spot, Some(name), hinders, what).help(help)
     }
 }
 
-fn list(values: &BTreeSet<&str>) -> String {
-    values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a field of the account can hold what the mapping says. Text holds anything.
-fn kinds_fit(mapped: &Kind, own: &FieldKind) -> bool {
-    match (mapped, own) {
-        (Kind::Text | Kind::Choice, FieldKind::Text | FieldKind::Choice)
-        | (_, FieldKind::Text)
-        | (Kind::Number, FieldKind::Number)
-        | (Kind::Date, FieldKind::Date | FieldKind::DateTime)
-        | (Kind::DateTime, FieldKind::DateTime)
-        | (Kind::Bool, FieldKind::Bool | FieldKind::Choice)
-        | (Kind::Choices, FieldKind::Choices)
-        | (Kind::Owner, FieldKind::Owner | FieldKind::Reference | FieldKind::Choice)
-        | (Kind::Link { .. }, FieldKind::Reference | FieldKind::Number)
-        // Rich text, addresses and what else a vendor calls by a name of its own.
-        | (Kind::Text, FieldKind::Other(_)) => true,
-        _ => false,
-    }
-}
-
-fn told(kind: &FieldKind) -> &str {
-    match kind {
-        FieldKind::Text => "text",
-        FieldKind::Number => "a number",
-        FieldKind::Bool => "yes or no",
-        FieldKind::Date => "a day",
-        FieldKind::DateTime => "a moment",
-        FieldKind::Choice => "one of a list",
-        FieldKind::Choices => "several of a list",
-        FieldKind::Owner => "an owner",
-        FieldKind::Reference => "another record",
-        FieldKind::Other(word) => word,
-    }
-}
-
-const fn word(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Text => "text",
-        Kind::Number => "number",
-        Kind::Date => "date",
-        Kind::DateTime => "date-time",
-        Kind::Bool => "yes-no",
-        Kind::Choice => "choice",
-        Kind::Choices => "choices",
-        Kind::Owner => "owner",
-        Kind::Link { .. } => "a link",
+impl Misfit {
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
     }
 }

@@ -228,7 +228,7 @@ impl Field {
 
     /// What `side`'s own value is read as: the field's kind, or what the side's first transform
     /// starts from.
-    fn spoken(&self, side: Side) -> &Kind {
+    pub(crate) fn spoken(&self, side: Side) -> &Kind {
         let first = self.sides.get(side).as_ref().and_then(|place| place.steps.first());
         first.and_then(|step| step.transform.spoken.as_ref()).unwrap_or(&self.kind)
     }

@@ -18,6 +18,7 @@ mod fingerprint;
 mod load;
 pub mod model;
 mod parse;
+mod place;
 mod schema;
 pub mod transform;
 
@@ -27,7 +28,7 @@ mod readme;
 mod tests;
 
 pub use condition::{Condition, ConditionError, Facts, Sight};
-pub use diagnostic::{Diagnostic, Report, Severity};
+pub use diagnostic::{Diagnostic, Report, Severity, Source};
 pub use domain::{BadValue, Directory, OwnerFound, OwnerMissing, Reading};
 pub use example::{Example, ExampleRecord, Expected};
 pub use load::{Mappings, load};
@@ -35,4 +36,5 @@ pub use model::{
     Assign, BackRule, BlankRule, Create, Direction, FarEdit, Field, FieldSide, Kind, Mapping,
     MatchKey, OnDelete, Qualification, Quiet, Rule, SideSpec, Stages, Table, TableRow, Unlisted,
 };
+pub use place::Spot;
 pub use schema::schema;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lockstep::cli::rehearsal::{Clients, in_process, set_up};
-use lockstep::daemon::{Clock, Engine, Options, read_mappings};
+use lockstep::daemon::{Clock, Engine, Misfit, Options, misfits, read_mappings};
 use lockstep::journal::{Disk, Journal, MemoryStore};
 use lockstep::mapping::{Mappings, load};
+use lockstep::sandbox::hubspot::oauth::PRIVATE_TOKEN;
 use lockstep::sandbox::hubspot::object::Object;
 use lockstep::sandbox::hubspot::ui::FIRST_USER;
+use lockstep::sandbox::salesforce::schema::Field;
 use lockstep::sandbox::{Sandbox, SandboxClock};
 use serde_json::json;
 
@@ -45,7 +47,8 @@ async fn a_company_is_recognised_by_its_domain_in_any_usual_spelling() {
             Engine::new(journal.clone(), platforms, shipped(), clock, Options::default(), 1);
         engine.start().await.unwrap();
         engine.listen().await.unwrap();
-        engine.settle_all(Duration::from_secs(10)).await.unwrap();
+        let settled = engine.settle_all(Duration::from_secs(10)).await.unwrap();
+        let unclear = journal.matches(None, None, 10).await.unwrap();
         let world = sandbox.world();
         let companies: Vec<_> = world.hubspot.all(Object::Company).collect();
         assert_eq!(companies.len(), 1, "{website}: a second company was created");
@@ -53,7 +56,127 @@ async fn a_company_is_recognised_by_its_domain_in_any_usual_spelling() {
         assert_eq!(
             account.text("HubSpot_Id__c"),
             Some(companies[0].id.to_string().as_str()),
-            "{website}: not linked"
+            "{website}: not linked: {settled:?} {unclear:?}"
         );
     }
+}
+
+async fn compared(sandbox: &Sandbox) -> Vec<Misfit> {
+    let platforms = in_process(sandbox, &Clients::default()).unwrap();
+    misfits(&shipped().list, &platforms).await.unwrap()
+}
+
+/// What hinders, one a line: `side object field: what`.
+fn hindering(found: &[Misfit]) -> Vec<String> {
+    found.iter().filter(|misfit| misfit.hinders).map(|misfit| misfit.what.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_are_set_up_fit() {
+    let found = compared(&sandbox()).await;
+    assert_eq!(hindering(&found), [""; 0], "{found:#?}");
+    // Salesforce's texts are shorter than HubSpot's, which is told once for each object.
+    for object in ["Lead", "Contact", "Account"] {
+        let told: Vec<&str> = found
+            .iter()
+            .filter(|misfit| misfit.object == object && misfit.what.contains("longer texts"))
+            .map(|misfit| misfit.help.as_deref().unwrap())
+            .collect();
+        assert!(matches!(told[..], [help] if help.contains("truncate = ")), "{object}: {found:#?}");
+    }
+    let deals = found.iter().find(|misfit| misfit.object == "Opportunity");
+    assert_eq!(deals, None, "the name is cut to what Salesforce takes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_planted_difference_is_told_in_one_run() {
+    let sandbox = sandbox();
+    let now = sandbox.clock().now();
+    {
+        let mut world = sandbox.world();
+        let hubspot = &mut world.hubspot;
+        assert!(hubspot.archive_property(Object::Contact, "qualified_because", now));
+        let stages = [
+            ("lead", "Lead"),
+            ("subscriber", "Subscriber"),
+            ("marketingqualifiedlead", "Marketing Qualified Lead"),
+            ("salesqualifiedlead", "Sales Qualified Lead"),
+            ("opportunity", "Opportunity"),
+            ("customer", "Customer"),
+            ("evangelist", "Evangelist"),
+            ("other", "Other"),
+        ];
+        assert!(hubspot.set_choices(Object::Contact, "lifecyclestage", &stages, now));
+        let statuses = [
+            ("NEW", "New"),
+            ("OPEN", "Open"),
+            ("IN_PROGRESS", "In progress"),
+            ("OPEN_DEAL", "Open deal"),
+            ("UNQUALIFIED", "Unqualified"),
+            ("ATTEMPTED_TO_CONTACT", "Attempted to contact"),
+            ("CONNECTED", "Connected"),
+            ("BAD_TIMING", "Bad timing"),
+            ("NURTURE", "Nurture"),
+            ("PARKED", "Parked"),
+        ];
+        assert!(hubspot.set_choices(Object::Contact, "hs_lead_status", &statuses, now));
+        for number in 1..=3 {
+            let email = format!("person{number}@example.com");
+            let person = [("email", email.as_str()), ("hs_lead_status", "NURTURE")];
+            hubspot.create_as_user(Object::Contact, &person, FIRST_USER, now).unwrap();
+        }
+        let org = &mut world.salesforce;
+        org.drop_field(now, "Lead", "HubSpot_Score__c");
+        org.define_field(now, "Lead", Field::number("HubSpot_Scores__c", "Score", 18, 2));
+        org.define_field(now, "Account", Field::text("HubSpot_Id__c", "HubSpot id", 20));
+        org.define_field(now, "Contact", Field::text("HubSpot_Campaign__c", "C", 255).read_only());
+        let stage = Field::picklist("Lifecycle_Stage__c", "Stage", &["Subscriber", "Lead"]);
+        org.define_field(now, "Contact", stage.restricted());
+        org.define_field(now, "Opportunity", Field::text("Region__c", "Region", 10).required());
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let found = compared(&sandbox).await;
+    let told = hindering(&found);
+    for planted in [
+        "HubSpot contacts has no field `qualified_because`",
+        "HubSpot's stages stand in another order than the mapping's: lead, subscriber, \
+         marketingqualifiedlead, salesqualifiedlead, opportunity, customer, evangelist, other",
+        "the table has no row for \"NURTURE\" of HubSpot contacts's `hs_lead_status`, which 3 \
+         records have",
+        "Salesforce Lead has no field `HubSpot_Score__c`",
+        "Salesforce Account's `HubSpot_Id__c` holds the other side's id, and is not unique",
+        "Salesforce Account's `HubSpot_Id__c` is no external id",
+        "Salesforce Contact's `HubSpot_Campaign__c` cannot be written",
+        "Salesforce Contact's `Lifecycle_Stage__c` has no choice \"Customer\"",
+    ] {
+        assert!(told.contains(&planted.to_owned()), "{planted}\n{told:#?}");
+    }
+    let other = |what: &str| found.iter().find(|misfit| misfit.what.contains(what)).unwrap();
+    let help = |what: &str| other(what).help.clone().unwrap();
+    assert!(help("no field `HubSpot_Score__c`").starts_with("did you mean `HubSpot_Scores__c`?"));
+    for warned in [
+        "\"PARKED\" of HubSpot contacts's `hs_lead_status`, which no record has yet",
+        "Salesforce creates no Opportunity without `Region__c`, which is not mapped",
+    ] {
+        assert!(!other(warned).hinders, "{warned}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_without_a_scope_is_told() {
+    let sandbox = sandbox();
+    let scopes = [
+        "crm.objects.contacts.read",
+        "crm.objects.contacts.write",
+        "crm.objects.companies.read",
+        "crm.objects.deals.read",
+        "crm.objects.deals.write",
+        "crm.objects.owners.read",
+        "crm.schemas.contacts.read",
+        "crm.schemas.companies.read",
+        "crm.schemas.deals.read",
+    ];
+    sandbox.world().hubspot.auth.restrict(PRIVATE_TOKEN, &scopes);
+    let found = compared(&sandbox).await;
+    assert_eq!(hindering(&found), ["the app does not have the scope crm.objects.companies.write"]);
 }

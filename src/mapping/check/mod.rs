@@ -247,6 +247,14 @@ pub static REGISTRY: &[Check] = &[
                compared with what it expects.",
         run: None,
     },
+    Check {
+        name: "account",
+        line: "both accounts have what the mapping names (`check --live`)",
+        long: "Objects, fields and choices exist there, can hold what comes from across, and can be \
+               written by the signed-in user; every choice has a row; id fields are unique; stages \
+               stand in HubSpot's order.",
+        run: None,
+    },
 ];
 
 /// The check called `name`.
