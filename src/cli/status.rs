@@ -9,13 +9,14 @@ use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments, words};
 use crate::daemon::control::{AskError, Request, ask};
 use crate::daemon::status::{Health, HealthState, Status};
-use crate::settings::Settings;
+use crate::daemon::status_here;
+use crate::settings::Effective;
 
 pub(super) const COMMAND: Command = Command {
     name: "status",
     about: "Show how the service is doing: sides, mappings, what waits, what is wrong",
     long: "\
-Asks the running service. The exit code is 0 where all is well, 1 where something waits for a person or
+Asks the running service; where none runs, says what its journal says. The exit code is 0 where all is well, 1 where something waits for a person or
 is late, 2 where the service does not run or a side cannot be used.
 
 Examples:
@@ -40,11 +41,11 @@ struct Arguments {
 fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     let Arguments { watch } = arguments(matches)?;
     context.log_little();
-    let settings = context.settings()?.settings;
+    let effective = context.settings()?;
     let out = &context.out;
     context.block_on(async {
         loop {
-            let status = ask_status(&settings).await?;
+            let status = ask_status(&effective).await?;
             if watch.is_some() {
                 out.clear();
             }
@@ -61,10 +62,15 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     })
 }
 
-async fn ask_status(settings: &Settings) -> Result<Status, Failure> {
-    match ask(&settings.directories.socket(), &Request::Status).await {
+async fn ask_status(effective: &Effective) -> Result<Status, Failure> {
+    match ask(&effective.settings.directories.socket(), &Request::Status).await {
         Ok(answer) => shape(answer),
-        Err(AskError::NotRunning(_)) => Err(not_running(settings)),
+        Err(AskError::NotRunning(_))
+            if effective.settings.directories.journal().join("LOCK").exists() =>
+        {
+            Ok(status_here(effective).await?)
+        }
+        Err(AskError::NotRunning(_)) => Err(not_running(&effective.settings)),
         Err(error) => Err(error.into()),
     }
 }

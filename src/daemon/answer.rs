@@ -82,6 +82,9 @@ impl Answerer for Office {
         let engine = &self.shared.engine;
         let mappings = engine.mappings();
         let desk = Desk { journal: &engine.journal, mappings: &mappings, now: engine.clock.now() };
+        if let Request::Explain { of } = &request {
+            return json(&desk.explain_now(of, engine).await?);
+        }
         if let Some(answer) = desk.answer(&request).await {
             // A decision is to be carried out now.
             engine.wake.notify_one();

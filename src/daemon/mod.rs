@@ -15,6 +15,7 @@ mod connect;
 pub mod control;
 pub mod directory;
 pub mod engine;
+mod explain;
 mod fetch;
 mod files;
 mod history;
@@ -39,6 +40,7 @@ mod write;
 pub use clock::Clock;
 pub use connect::{ConnectError, connect, network, seed};
 pub use engine::{Engine, Options, SideState};
+pub use explain::{FieldPresent, Present};
 pub use files::{Unreadable, read_mappings};
 pub use live::{Misfit, misfits};
 pub use login::{LoginError, login};
@@ -47,8 +49,8 @@ pub use preview::Preview;
 pub use reload::Reload;
 pub use run::run;
 pub use service::{
-    ServiceError, assemble, assemble_and_start, engine_options, journal_options, mappings_of,
-    preview_here,
+    ServiceError, assemble, assemble_and_start, engine_options, explain_here, journal_options,
+    mappings_of, preview_here, status_here,
 };
 pub use settle::Settled;
 pub use status::Synced;

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::control::{Refused, RefusedKind, Request};
+use super::{Engine, Trouble};
 use crate::journal::{self, Journal, LinkEntry, Subject};
 use crate::mapping::Mappings;
 
@@ -104,6 +105,21 @@ impl Desk<'_> {
             | Request::Sync
             | Request::Reload => return None,
         })
+    }
+
+    /// What is known of a link, with what both sides hold right now. Where they cannot be asked, the
+    /// answer says why and tells what is remembered.
+    ///
+    /// # Errors
+    /// Where there is no such link, or the journal cannot be used.
+    pub async fn explain_now(self, of: &str, engine: &Engine) -> Result<Explained, Refused> {
+        let mut explained = self.explain(of).await?;
+        match engine.explain(&self.one(of).await?).await {
+            Ok(present) => explained.present = Some(present),
+            Err(Trouble::Journal(error)) => return Err(error.into()),
+            Err(error) => explained.not_asked = Some(error.to_string()),
+        }
+        Ok(explained)
     }
 
     async fn explain(self, of: &str) -> Result<Explained, Refused> {

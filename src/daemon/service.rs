@@ -6,6 +6,8 @@ use jiff::SignedDuration;
 
 use super::connect::ConnectError;
 use super::preview::{Preview, Scratch, preview};
+use super::query::{Desk, Explained};
+use super::status::{HealthState, Problem, Status};
 use super::{Clock, Engine, Options, Unreadable, connect, network, read_mappings, seed};
 use crate::journal::{self, Journal};
 use crate::mapping::{Mappings, Report, load};
@@ -142,6 +144,41 @@ pub async fn assemble_and_start(effective: &Effective) -> Result<Arc<Engine>, Se
         return Err(error.into());
     }
     Ok(engine)
+}
+
+/// How things stand where no daemon runs: from the journal, with nobody asked.
+///
+/// # Errors
+/// As [`assemble`].
+pub async fn status_here(effective: &Effective) -> Result<Status, ServiceError> {
+    let engine = assemble(effective).await?;
+    let status = super::status::status(&engine, engine.clock.now(), None).await;
+    engine.journal.close().await;
+    let mut status = status?;
+    status.health.state = HealthState::Down;
+    status.health.problems.insert(
+        0,
+        Problem {
+            state: HealthState::Down,
+            what: "the service does not run; this is what its journal says".to_owned(),
+            hint: Some("start it (`systemctl start lockstep`, or `lockstep run`)".to_owned()),
+        },
+    );
+    Ok(status)
+}
+
+/// What is known of a link and what both sides hold of it right now, found out in this process, where
+/// no daemon has the journal.
+///
+/// # Errors
+/// As [`assemble`], and where there is no such link.
+pub async fn explain_here(effective: &Effective, of: &str) -> Result<Explained, ServiceError> {
+    let engine = assemble(effective).await?;
+    let mappings = engine.mappings();
+    let desk = Desk { journal: &engine.journal, mappings: &mappings, now: engine.clock.now() };
+    let explained = desk.explain_now(of, &engine).await;
+    engine.journal.close().await;
+    Ok(explained?)
 }
 
 /// What settling would do now, found out in this process, where no daemon has the journal.

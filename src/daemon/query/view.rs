@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::daemon::Present;
 use crate::journal::{
     ConflictEntry, HistoryLine, Hold, LinkEntry, LinkState, MatchChoice, MatchEntry, PendingEntry,
     RejectEntry, Subject,
@@ -21,12 +22,21 @@ pub(super) fn plain(value: &Value) -> Json {
     match value {
         Value::Blank => Json::Null,
         Value::Text(text) => Json::from(text.as_str()),
-        Value::Number(number) => Json::from(number.get()),
+        Value::Number(number) => {
+            whole(number.get()).map_or_else(|| number.get().into(), Json::from)
+        }
         Value::Bool(yes) => Json::from(*yes),
         Value::Date(date) => Json::from(date.to_string()),
         Value::DateTime(moment) => Json::from(moment.to_string()),
         Value::Choices(choices) => choices.iter().map(String::as_str).collect(),
     }
+}
+
+/// A whole number as JSON writes one: `61`, not `61.0`. Beyond 2^53 a float is no longer exact.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and fits")]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 fn word<T: Serialize>(value: &T) -> String {
@@ -146,6 +156,10 @@ pub struct Explained {
     pub rejects: Vec<RejectView>,
     /// Where it stands in the queue, if it does.
     pub pending: Option<PendingView>,
+    /// What both sides hold right now, where they could be asked.
+    pub present: Option<Present>,
+    /// Why they could not be asked, where they could not.
+    pub not_asked: Option<String>,
 }
 
 /// One field of a link: what both sides last agreed on, and why.
@@ -187,6 +201,8 @@ impl Explained {
             conflicts,
             rejects: rejects.iter().map(RejectView::new).collect(),
             pending: pending.map(PendingView::new),
+            present: None,
+            not_asked: None,
         }
     }
 }
