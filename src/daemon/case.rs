@@ -81,6 +81,15 @@ impl Case {
         (record.successor.is_none() && record.key == *lone).then_some(record)
     }
 
+    /// The record that took the place of a lone one: it was merged or converted before it had a
+    /// link.
+    pub(super) fn stands_for(&self) -> Option<RecordRef> {
+        let lone = self.lone()?;
+        let record = self.present.get(lone.side).record()?;
+        let next = record.successor.clone().unwrap_or_else(|| record.key.clone());
+        (next != *lone).then_some(next)
+    }
+
     /// Takes in what was read of its records. Word of an erasure goes before what a platform still
     /// shows.
     pub(super) fn take_in(&mut self, found: &BTreeMap<RecordRef, Fetched>) {

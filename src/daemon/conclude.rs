@@ -380,7 +380,6 @@ impl<'a> Conclusion<'a> {
 
     /// Whether the writes of a link came to their end.
     fn lasting(&self) -> End {
-        let mut end = End::Finished;
         for (side, fate) in self.written.fates.iter() {
             match fate {
                 Fate::Again(error) => return End::Later(error.to_string()),
@@ -391,13 +390,10 @@ impl<'a> Conclusion<'a> {
                 }) => {
                     return End::Later(format!("{side} answered {code}"));
                 }
-                Fate::Refused(Refusal { kind: RefusalKind::Duplicate { .. }, code, .. }) => {
-                    end = End::Later(format!("{side} answered {code}"));
-                }
                 _ => {}
             }
         }
-        end
+        End::Finished
     }
 
     /// A side's record is another one from now on.

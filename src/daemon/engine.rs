@@ -105,7 +105,7 @@ impl Engine {
     pub fn new(
         journal: Journal,
         platforms: PerSide<Arc<dyn Platform>>,
-        mappings: Mappings,
+        mappings: impl Into<Arc<Mappings>>,
         clock: Clock,
         options: Options,
         seed: u64,
@@ -115,7 +115,7 @@ impl Engine {
             platforms,
             clock,
             wake: Notify::new(),
-            mappings: ArcSwap::from_pointee(mappings),
+            mappings: ArcSwap::new(mappings.into()),
             owners: Mutex::default(),
             sides: Mutex::default(),
             shown: Mutex::default(),

@@ -243,6 +243,18 @@ impl Engine {
     }
 
     /// The owners, and the links that `records` point to.
+    ///
+    /// # Errors
+    /// Where a side or the journal cannot be used now.
+    pub async fn directory<'a>(
+        &self,
+        mapping: &Mapping,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<Snapshot, Trouble> {
+        self.snapshot_of(mapping, records).await
+    }
+
+    /// The owners, and the links that `records` point to.
     pub(super) async fn snapshot_of<'a>(
         &self,
         mapping: &Mapping,

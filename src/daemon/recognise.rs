@@ -6,10 +6,10 @@ use super::Engine;
 use super::case::Case;
 use super::fetch::Fetched;
 use super::trouble::Trouble;
-use crate::journal::{Commit, MatchChoice, MatchEntry};
+use crate::journal::{Commit, Heard, MatchChoice, MatchEntry};
 use crate::mapping::Mapping;
 use crate::reconcile::recognise::{Question, Recognised, key_spellings, key_value, recognise};
-use crate::record::{Record, RecordRef, Side};
+use crate::record::{Change, Record, RecordRef, Side, Source};
 
 /// What was found across for the lone records of one side.
 #[derive(Default)]
@@ -58,10 +58,15 @@ impl Engine {
         }
         self.refuse_taken(mapping, &mut answers).await?;
         let mut unclear = Vec::new();
+        let mut aside = Vec::new();
         let mut claimed: BTreeSet<RecordRef> = BTreeSet::new();
         let mut wanted = Vec::new();
         let mut rest = Vec::new();
         for mut case in cases.drain(..) {
+            if let Some(next) = case.stands_for() {
+                aside.push((case, next));
+                continue;
+            }
             let lone = case.lone_record().map(|record| record.key.clone());
             let Some(lone) = lone else {
                 rest.push(case);
@@ -96,8 +101,9 @@ impl Engine {
             }
         }
         self.read_matches(mapping, &mut rest, wanted).await?;
-        let count = unclear.len();
+        let count = unclear.len() + aside.len();
         self.park(mapping, unclear).await?;
+        self.pass_on(mapping, aside).await?;
         Ok((count, rest))
     }
 
@@ -216,6 +222,30 @@ impl Engine {
             answers.insert(lone, Match::Unclear(candidates, reason));
         }
         Ok(())
+    }
+
+    /// Puts the record in line that took a lone one's place, and ends the lone one's entry: what
+    /// merged records are linked to is the survivor's affair.
+    async fn pass_on(
+        &self,
+        mapping: &Mapping,
+        aside: Vec<(Case, RecordRef)>,
+    ) -> Result<(), Trouble> {
+        let at = self.clock.now();
+        let mut commits = Vec::new();
+        for (case, next) in aside {
+            let mut commit = Commit::new();
+            commit.hear(Heard {
+                mapping: mapping.name.clone(),
+                lane: case.entry.lane,
+                change: Change::touched(next, Source::Retry),
+                at,
+                not_before: None,
+            });
+            commit.finish(case.entry.subject.clone(), case.entry.version);
+            commits.push(commit);
+        }
+        self.commit_all(commits).await
     }
 
     /// Ends the entries of records that only a person can match, and of those whose match is linked

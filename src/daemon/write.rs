@@ -172,12 +172,16 @@ fn wire(planned: &PlannedWrite) -> Write {
     }
 }
 
-/// Whether the refusal is about values of fields, and not about the record.
-fn concerns_values(refusal: &Refusal) -> bool {
-    matches!(
-        refusal.kind,
-        RefusalKind::Value | RefusalKind::Schema | RefusalKind::Permission | RefusalKind::Kept
-    )
+/// Whether the refusal is about values of fields, and not about the record. A value that another
+/// record has concerns the record only where it was to be created.
+fn concerns_values(write: &Write, refusal: &Refusal) -> bool {
+    match refusal.kind {
+        RefusalKind::Value | RefusalKind::Schema | RefusalKind::Permission | RefusalKind::Kept => {
+            true
+        }
+        RefusalKind::Duplicate { .. } => matches!(write.action, Action::Update { .. }),
+        RefusalKind::Gone | RefusalKind::Converted => false,
+    }
 }
 
 /// The fields of `write` that the platform named.
@@ -192,7 +196,8 @@ fn refused_fields(write: &Write, refusal: &Refusal) -> BTreeSet<String> {
 /// harm and tells the id.
 fn without_refused(write: &Write, refusal: &Refusal) -> Option<Write> {
     let refused = refused_fields(write, refusal);
-    if !concerns_values(refusal) || refused.is_empty() || refused.len() == write.fields.len() {
+    if !concerns_values(write, refusal) || refused.is_empty() || refused.len() == write.fields.len()
+    {
         return None;
     }
     let mut rest = write.clone();
@@ -211,7 +216,7 @@ fn rejects(
     refusal: &Refusal,
     now: Timestamp,
 ) -> Vec<RejectEntry> {
-    if !concerns_values(refusal) {
+    if !concerns_values(write, refusal) {
         return Vec::new();
     }
     let entry = |field: String, attempted: BTreeMap<_, _>| RejectEntry {

@@ -63,11 +63,13 @@ pub fn in_process(
 ) -> Result<PerSide<Arc<dyn Platform>>, Error> {
     let hubspot: Arc<dyn Http> = Arc::new(InProcess::new(sandbox.hubspot()));
     let salesforce: Arc<dyn Http> = Arc::new(InProcess::new(sandbox.salesforce()));
-    connect(
-        PerSide { hubspot, salesforce },
-        PerSide { hubspot: HUBSPOT, salesforce: SALESFORCE },
-        clients,
-    )
+    connect(PerSide { hubspot, salesforce }, addresses(), clients)
+}
+
+/// What the sandbox's routers are called by when no network lies between.
+#[must_use]
+pub const fn addresses() -> PerSide<&'static str> {
+    PerSide { hubspot: HUBSPOT, salesforce: SALESFORCE }
 }
 
 const HUBSPOT: &str = "http://sandbox.hubapi.com";

@@ -1,0 +1,228 @@
+//! What must hold once the faults have stopped and everything is quiet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::persons::{Deed, Edit};
+use crate::daemon::{Engine, Trouble};
+use crate::journal::{HistoryLine, LinkEntry, LinkState, Subject};
+use crate::mapping::{Mapping, Reading};
+use crate::platform::Ask;
+use crate::reconcile::{Presence, Situation, Verdict, settle};
+use crate::record::{LinkId, PerSide, Record, RecordRef, Side};
+
+/// Everything that both platforms hold, and everything that the journal knows.
+pub(super) struct Scene {
+    records: BTreeMap<RecordRef, Record>,
+    links: Vec<LinkEntry>,
+    conflicts: BTreeSet<(LinkId, String)>,
+    rejects: BTreeSet<(Subject, String)>,
+    doubts: BTreeSet<RecordRef>,
+    waiting: Vec<String>,
+    history: BTreeMap<LinkId, Vec<HistoryLine>>,
+}
+
+const ALL: usize = 100_000;
+
+impl Scene {
+    /// Reads both platforms by their own clients, and the journal.
+    pub(super) async fn read(engine: &Engine, mapping: &Mapping) -> Result<Self, Trouble> {
+        let mut records = BTreeMap::new();
+        for side in Side::BOTH {
+            let spec = mapping.sides.get(side);
+            for object in [Some(&spec.object), spec.becomes.as_ref()].into_iter().flatten() {
+                let ask = Ask {
+                    object: object.clone(),
+                    fields: mapping.names(side, object),
+                    stamps: BTreeSet::new(),
+                };
+                let mut cursor = None;
+                loop {
+                    let page = engine.platform(side).list(&ask, cursor.as_ref()).await?;
+                    for record in page.seen.into_iter().flatten() {
+                        records.insert(record.key.clone(), record);
+                    }
+                    if !page.more {
+                        break;
+                    }
+                    cursor = Some(page.cursor);
+                }
+            }
+        }
+        let journal = &engine.journal;
+        let links = journal.links(&mapping.name, None, ALL).await?;
+        let conflicts = journal.conflicts(None, None, ALL).await?;
+        let rejects = journal.rejects(None, None, ALL).await?;
+        let doubts = journal.matches(None, None, ALL).await?;
+        let mut history = BTreeMap::new();
+        for link in &links {
+            history.insert(link.id, journal.history(link.id, None, ALL).await?);
+        }
+        Ok(Self {
+            records,
+            links,
+            conflicts: conflicts.into_iter().map(|it| (it.link, it.field)).collect(),
+            rejects: rejects.into_iter().map(|it| (it.subject, it.field)).collect(),
+            doubts: doubts
+                .into_iter()
+                .flat_map(|it| it.candidates.into_keys().chain([it.record]))
+                .collect(),
+            waiting: journal
+                .pending_page(None, ALL)
+                .await?
+                .into_iter()
+                .map(|entry| {
+                    format!(
+                        "{} after {} attempts: {:?}",
+                        entry.subject, entry.attempts, entry.last_error
+                    )
+                })
+                .collect(),
+            history,
+        })
+    }
+
+    /// Every breach of what must hold, in words.
+    pub(super) async fn breaches(
+        &self,
+        engine: &Engine,
+        mapping: &Mapping,
+        deeds: &[Deed],
+    ) -> Result<Vec<String>, Trouble> {
+        let mut found = Vec::new();
+        self.agreement(engine, mapping, &mut found).await?;
+        self.nobody_twice(mapping, &mut found);
+        self.everybody_linked_once(&mut found);
+        self.edits(deeds, &mut found);
+        found.extend(self.waiting.iter().map(|entry| format!("it still waits: {entry}")));
+        Ok(found)
+    }
+
+    async fn agreement(
+        &self,
+        engine: &Engine,
+        mapping: &Mapping,
+        found: &mut Vec<String>,
+    ) -> Result<(), Trouble> {
+        let directory = engine.directory(mapping, self.records.values()).await?;
+        for link in self.links.iter().filter(|link| link.state == LinkState::Active) {
+            let get =
+                |side: Side| link.records.get(side).as_ref().and_then(|it| self.records.get(it));
+            let (Some(hubspot), Some(salesforce)) = (get(Side::HubSpot), get(Side::Salesforce))
+            else {
+                found.push(format!(
+                    "link {} is active and lacks a record: {:?}",
+                    link.id, link.records
+                ));
+                continue;
+            };
+            let plan = settle(&Situation {
+                mapping,
+                link: Some(link.id),
+                linked: &link.records,
+                base: &link.base,
+                present: PerSide {
+                    hubspot: Presence::Here(hubspot),
+                    salesforce: Presence::Here(salesforce),
+                },
+                open: &BTreeMap::new(),
+                directory: &directory,
+                now: engine.clock.now(),
+            });
+            let left: BTreeSet<&str> = plan
+                .decisions
+                .iter()
+                .filter(|decision| decision.verdict == Verdict::LeftAlone)
+                .map(|decision| decision.field.as_str())
+                .collect();
+            for field in &mapping.fields {
+                let read = |record: &Record| {
+                    let side = record.key.side;
+                    let object = &record.key.object;
+                    let name = field.sides.get(side).as_ref()?.name(object)?;
+                    match field.read(mapping, side, object, record.get(name), &directory) {
+                        Reading::Value(value) => Some(value),
+                        Reading::Aside(_) | Reading::Bad(_) => None,
+                    }
+                };
+                let (Some(h), Some(s)) = (read(hubspot), read(salesforce)) else { continue };
+                let subject = Subject::Link(link.id);
+                let named = left.contains(field.name.as_str())
+                    || self.conflicts.contains(&(link.id, field.name.clone()))
+                    || self
+                        .rejects
+                        .iter()
+                        .any(|(of, name)| *of == subject && (*name == field.name || name == "*"));
+                if h != s && !named {
+                    found.push(format!(
+                        "link {}: {} is {h} in HubSpot and {s} in Salesforce, and nothing names it",
+                        link.id, field.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No two live records of a side have one address, but for those that a person is asked about.
+    fn nobody_twice(&self, mapping: &Mapping, found: &mut Vec<String>) {
+        let Some(key) = mapping.matching.first() else { return };
+        let mut seen: BTreeMap<(Side, String), &RecordRef> = BTreeMap::new();
+        for record in self.records.values().filter(|it| it.successor.is_none() && !it.deleted) {
+            let side = record.key.side;
+            let Some(address) = record.get(key.fields.get(side)).as_text() else { continue };
+            if let Some(other) = seen.insert((side, address.to_lowercase()), &record.key)
+                && !self.doubts.contains(other)
+                && !self.doubts.contains(&record.key)
+            {
+                found.push(format!("{} and {other} are the same person", record.key));
+            }
+        }
+    }
+
+    fn everybody_linked_once(&self, found: &mut Vec<String>) {
+        let mut seen: BTreeMap<&RecordRef, LinkId> = BTreeMap::new();
+        for link in self.links.iter().filter(|link| link.state.is_live()) {
+            for (_, record) in link.records.iter() {
+                let Some(record) = record else { continue };
+                if let Some(other) = seen.insert(record, link.id) {
+                    found.push(format!("{record} belongs to links {other} and {}", link.id));
+                }
+            }
+        }
+    }
+
+    /// Every value that a person set is there, or was replaced by a later edit, or stands in the
+    /// history as what a rule did away with, or is parked.
+    fn edits(&self, deeds: &[Deed], found: &mut Vec<String>) {
+        for (at, deed) in deeds.iter().enumerate() {
+            let Some(edit) = &deed.edit else { continue };
+            let later = deeds[at + 1..].iter().filter_map(|deed| deed.edit.as_ref());
+            if later.clone().any(|other| other.replaces(edit)) || self.kept(edit) {
+                continue;
+            }
+            found.push(format!("lost without a trace: {}", deed.words));
+        }
+    }
+
+    fn kept(&self, edit: &Edit) -> bool {
+        let side = if edit.in_hubspot { Side::HubSpot } else { Side::Salesforce };
+        let is = |record: &RecordRef| record.side == side && record.id == edit.id;
+        let Some(link) = self.links.iter().find(|link| link.all_records().iter().any(is)) else {
+            return true;
+        };
+        if !link.state.is_live() {
+            return true;
+        }
+        let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
+        let told = lines.iter().any(|line| {
+            let values = line.old.iter().chain(&line.new).chain(line.lost.values());
+            values.map(ToString::to_string).any(|value| edit.says(&value))
+        });
+        let records = link.records.iter().filter_map(|(_, it)| it.as_ref());
+        let there = records
+            .filter_map(|record| self.records.get(record))
+            .any(|record| record.fields.values().any(|raw| edit.says(raw.as_text().unwrap_or(""))));
+        let parked = self.conflicts.iter().any(|(of, _)| *of == link.id);
+        told || there || parked
+    }
+}

@@ -1,0 +1,293 @@
+//! One history: people, daemon, faults and crashes from one seed, on virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::time::sleep;
+
+use super::check::Scene;
+use super::persons::{Deed, act, populate};
+use super::seams::{SteppedHttp, SteppedStore, Steps};
+use crate::cli::rehearsal::{Clients, addresses, connect, set_up};
+use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
+use crate::journal::{Disk, Journal, MemoryStore};
+use crate::mapping::Mappings;
+use crate::platform::transport::{Http, InProcess};
+use crate::reconcile::limit::Limits;
+use crate::record::{PerSide, Side};
+use crate::sandbox::fault::How;
+use crate::sandbox::{Sandbox, SandboxClock};
+
+/// What one history came to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// Its seed.
+    pub(super) seed: u64,
+    /// All its events as one number: the same seed gives the same one.
+    pub(super) digest: u64,
+    /// What people did.
+    pub(super) deeds: usize,
+    /// How often the process ended and came back.
+    pub(super) crashes: usize,
+    /// Records that the daemon wrote, in the end.
+    pub(super) last_writes: usize,
+    /// What does not hold, in words.
+    pub(super) breaches: Vec<String>,
+    /// The events, where they were kept.
+    pub(super) trace: Vec<String>,
+}
+
+/// The faults that may strike, with the highest probability of each.
+const FAULTS: [(&str, f64); 10] = [
+    ("too-many-requests", 0.10),
+    ("unavailable", 0.05),
+    ("html", 0.05),
+    ("server-error", 0.05),
+    ("hang-before", 0.03),
+    ("hang-after", 0.05),
+    ("cut-after", 0.05),
+    ("slow", 0.20),
+    ("locked", 0.05),
+    ("expire-token", 0.03),
+];
+
+/// What falls due within this belongs to the same pass. It is less than the first pause after an
+/// attempt that did not end, so that a pass ends even if such attempts never do.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+/// Lives through one history.
+pub(super) fn history(seed: u64, mappings: &Arc<Mappings>, keep_trace: bool) -> Told {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let breaches = vec![format!("no runtime: {error}")];
+            return Told { seed, breaches, ..Told::default() };
+        }
+    };
+    runtime.block_on(async {
+        let world = World::new(seed, mappings, keep_trace);
+        let mut told = world.live().await;
+        told.digest = world.steps.digest();
+        told.trace = world.steps.trace();
+        told
+    })
+}
+
+struct World<'a> {
+    seed: u64,
+    mappings: &'a Arc<Mappings>,
+    sandbox: Sandbox,
+    disk: Disk,
+    steps: Arc<Steps>,
+    clock: Clock,
+}
+
+impl<'a> World<'a> {
+    fn new(seed: u64, mappings: &'a Arc<Mappings>, trace: bool) -> Self {
+        // A Monday morning; no platform's stamp is anywhere near the machine's own time.
+        let start = jiff::Timestamp::from_second(1_793_610_000).unwrap_or_default();
+        let sandbox = Sandbox::new(seed, SandboxClock::starting_at(start));
+        set_up(&sandbox);
+        let steps = Steps::new(trace);
+        Self { seed, mappings, sandbox, disk: Disk::new(), steps, clock: Clock::starting_at(start) }
+    }
+
+    async fn live(&self) -> Told {
+        let mut random = fastrand::Rng::with_seed(self.seed);
+        populate(&self.sandbox, random.usize(3..9), &mut random);
+        self.trouble(&mut random);
+        let deeds = random.usize(10..40);
+        let crash_seed = random.u64(..);
+        let (done, crashes) = {
+            let people = self.people(deeds, &mut random);
+            tokio::pin!(people);
+            self.keep_alive(crash_seed, people).await
+        };
+        self.calm();
+        let mut told = Told { seed: self.seed, deeds: done.len(), crashes, ..Told::default() };
+        match self.end(&done).await {
+            Ok((breaches, writes)) => {
+                told.breaches = breaches;
+                told.last_writes = writes;
+            }
+            Err(error) => told.breaches.push(format!("the daemon cannot come to rest: {error}")),
+        }
+        told
+    }
+
+    /// Arms some faults.
+    fn trouble(&self, random: &mut fastrand::Rng) {
+        let mut world = self.sandbox.world();
+        world.hubspot.settings.search_lag = SignedDuration::from_secs(random.i64(0..15));
+        world.hubspot.settings.search_lag_varies = true;
+        world.salesforce.settings.late_commit = SignedDuration::from_secs(random.i64(0..5));
+        for (name, most) in FAULTS {
+            if random.u8(0..3) == 0 {
+                let chance = How::Each(random.f64() * most);
+                if world.faults.arm(name, None, chance).is_err() {
+                    self.steps.note(|| format!("no fault is called {name}"));
+                }
+            }
+        }
+    }
+
+    /// From now on both platforms are well.
+    fn calm(&self) {
+        let mut world = self.sandbox.world();
+        world.faults.disarm_all();
+        world.salesforce.settings.late_commit = SignedDuration::ZERO;
+    }
+
+    async fn people(&self, count: usize, random: &mut fastrand::Rng) -> Vec<Deed> {
+        let mut deeds = Vec::new();
+        for number in 0..count {
+            sleep(Duration::from_millis(random.u64(100..20_000))).await;
+            if let Some(deed) = act(&self.sandbox, number, random) {
+                self.steps.note(|| deed.words.clone());
+                deeds.push(deed);
+            }
+        }
+        deeds
+    }
+
+    /// Runs the daemon, and starts it again after each crash, until the people are done.
+    async fn keep_alive(
+        &self,
+        crash_seed: u64,
+        mut people: std::pin::Pin<&mut impl Future<Output = Vec<Deed>>>,
+    ) -> (Vec<Deed>, usize) {
+        let mut random = fastrand::Rng::with_seed(crash_seed);
+        let mut crashes = 0;
+        loop {
+            if random.u8(0..3) != 0 {
+                self.steps.crash_after(random.u64(1..400));
+            }
+            let ended = match self.engine() {
+                Ok(engine) => {
+                    tokio::select! {
+                        biased;
+                        done = &mut people => Some(done),
+                        () = self.steps.crashed() => None,
+                        () = serve(&engine) => None,
+                    }
+                }
+                Err(_) => None,
+            };
+            if let Some(done) = ended {
+                self.disk.crash();
+                self.steps.revive();
+                return (done, crashes);
+            }
+            crashes += 1;
+            self.disk.crash();
+            self.steps.revive();
+            tokio::select! {
+                biased;
+                done = &mut people => return (done, crashes),
+                () = sleep(Duration::from_secs(random.u64(1..30))) => {}
+            }
+        }
+    }
+
+    fn engine(&self) -> Result<Engine, Trouble> {
+        let store =
+            SteppedStore { inner: MemoryStore::open(&self.disk), steps: Arc::clone(&self.steps) };
+        let journal = Journal::inline(store, [7; 32])?;
+        let http = PerSide::<Arc<dyn Http>> {
+            hubspot: self.http(Side::HubSpot, self.sandbox.hubspot()),
+            salesforce: self.http(Side::Salesforce, self.sandbox.salesforce()),
+        };
+        let clients = Clients {
+            salesforce_overlap: Duration::from_secs(60),
+            seed: self.seed,
+            ..Clients::default()
+        };
+        let platforms = connect(http, addresses(), &clients)?;
+        let options = Options {
+            retry: Duration::from_secs(1),
+            retry_at_most: Duration::from_secs(30),
+            overlap: PerSide {
+                hubspot: Duration::from_secs(60),
+                salesforce: Duration::from_secs(60),
+            },
+            limits: Limits {
+                changes: u32::MAX,
+                share: 1.0,
+                deletes: u32::MAX,
+                clears: u32::MAX,
+                creates: u32::MAX,
+                ..Limits::default()
+            },
+            ..Options::default()
+        };
+        let mappings = Arc::clone(self.mappings);
+        Ok(Engine::new(journal, platforms, mappings, self.clock.clone(), options, self.seed))
+    }
+
+    fn http(&self, side: Side, router: axum::Router) -> Arc<dyn Http> {
+        let inner = Arc::new(InProcess::new(router));
+        Arc::new(SteppedHttp { side, inner, steps: Arc::clone(&self.steps) })
+    }
+
+    /// Lets everything come to rest, and looks.
+    async fn end(&self, deeds: &[Deed]) -> Result<(Vec<String>, usize), Trouble> {
+        let engine = self.engine()?;
+        engine.start().await?;
+        for _ in 0..8 {
+            engine.listen().await?;
+            engine.settle_all(PATIENCE).await?;
+            sleep(Duration::from_secs(45)).await;
+        }
+        engine.sweep().await?;
+        for _ in 0..3 {
+            engine.listen().await?;
+            engine.settle_all(PATIENCE).await?;
+            sleep(Duration::from_secs(45)).await;
+        }
+        engine.sweep().await?;
+        engine.listen().await?;
+        let last = engine.settle_all(PATIENCE).await?;
+        let mut breaches = Vec::new();
+        let writes = sum(&last);
+        if writes > 0 {
+            breaches.push(format!("a further pass wrote {writes} records: {last:?}"));
+        }
+        for mapping in &self.mappings.list {
+            let scene = Scene::read(&engine, mapping).await?;
+            breaches.extend(scene.breaches(&engine, mapping, deeds).await?);
+        }
+        Ok((breaches, writes))
+    }
+}
+
+fn sum(settled: &Settled) -> usize {
+    [&settled.written, &settled.created, &settled.deleted]
+        .into_iter()
+        .flat_map(|counts| counts.iter().map(|(_, count)| *count))
+        .sum()
+}
+
+/// The daemon's work: listening and settling, side by side, for as long as the process lives.
+async fn serve(engine: &Engine) {
+    while engine.start().await.is_err() {
+        sleep(Duration::from_secs(2)).await;
+    }
+    let listen = async {
+        loop {
+            let _ = engine.listen().await;
+            sleep(Duration::from_secs(3)).await;
+        }
+    };
+    let settle = async {
+        loop {
+            match engine.settle_due().await {
+                Ok(settled) if settled.taken > 0 => {}
+                _ => sleep(Duration::from_millis(500)).await,
+            }
+        }
+    };
+    tokio::join!(listen, settle);
+}
