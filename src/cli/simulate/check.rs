@@ -195,12 +195,13 @@ impl Scene {
     /// history as what a rule did away with, or is parked.
     fn edits(&self, deeds: &[Deed], found: &mut Vec<String>) {
         for (at, deed) in deeds.iter().enumerate() {
-            let Some(edit) = &deed.edit else { continue };
-            let later = deeds[at + 1..].iter().filter_map(|deed| deed.edit.as_ref());
-            if later.clone().any(|other| other.replaces(edit)) || self.kept(edit) {
-                continue;
+            for edit in &deed.edits {
+                let later = deeds[at + 1..].iter().flat_map(|deed| &deed.edits);
+                if later.into_iter().any(|other| other.replaces(edit)) || self.kept(edit) {
+                    continue;
+                }
+                found.push(format!("lost without a trace: {:?} of {}", edit.value, deed.words));
             }
-            found.push(format!("lost without a trace: {}", deed.words));
         }
     }
 

@@ -16,9 +16,8 @@ pub(super) struct Deed {
     pub(super) at: Timestamp,
     /// In words, for the trace.
     pub(super) words: String,
-    /// The field that was set, where it was an edit of one: the platform's record, its name for the
-    /// field, and the value.
-    pub(super) edit: Option<Edit>,
+    /// The fields that were set.
+    pub(super) edits: Vec<Edit>,
 }
 
 /// A field that a person set.
@@ -152,9 +151,15 @@ fn both(world: &mut World, now: Timestamp, random: &mut fastrand::Rng, text: &st
         .hubspot
         .edit_as_user(Object::Contact, contact, &[("phone", &ours)], FIRST_USER, now)
         .ok()?;
-    let theirs = map(json!({"Phone": format!("sf-{text}")}));
-    world.salesforce.person_edits(now, &user, &lead, &theirs).ok()?;
-    Some(deed(now, format!("both set the phone of contact {contact} and Lead {lead}")))
+    let theirs = format!("sf-{text}");
+    let values = map(json!({"Phone": theirs}));
+    world.salesforce.person_edits(now, &user, &lead, &values).ok()?;
+    let words = format!("both set the phone of contact {contact} and Lead {lead}");
+    let edits = vec![
+        Edit { in_hubspot: true, id: contact.to_string(), field: "phone", value: ours },
+        Edit { in_hubspot: false, id: lead.to_string(), field: "Phone", value: theirs },
+    ];
+    Some(Deed { at: now, words, edits })
 }
 
 fn in_hubspot(
@@ -170,7 +175,7 @@ fn in_hubspot(
     changed.then(|| Deed {
         at,
         words: format!("marketing sets {field} of contact {id} to {value:?}"),
-        edit: Some(Edit { in_hubspot: true, id: id.to_string(), field, value }),
+        edits: vec![Edit { in_hubspot: true, id: id.to_string(), field, value }],
     })
 }
 
@@ -188,12 +193,12 @@ fn in_salesforce(
     Some(Deed {
         at,
         words: format!("sales sets {field} of {id} to {value:?}"),
-        edit: Some(Edit { in_hubspot: false, id: id.to_string(), field, value }),
+        edits: vec![Edit { in_hubspot: false, id: id.to_string(), field, value }],
     })
 }
 
 const fn deed(at: Timestamp, words: String) -> Deed {
-    Deed { at, words, edit: None }
+    Deed { at, words, edits: Vec::new() }
 }
 
 fn a_contact(world: &World, random: &mut fastrand::Rng) -> Option<u64> {
