@@ -13,7 +13,6 @@ mod logs;
 mod output;
 mod parse;
 pub mod rehearsal;
-mod simulate;
 mod words;
 
 mod check;
@@ -35,6 +34,7 @@ mod run;
 mod sandbox;
 mod schema;
 mod settings;
+mod simulate;
 mod status;
 mod sync;
 
@@ -86,6 +86,7 @@ pub const COMMANDS: &[Command] = &[
     journal::COMMAND,
     sandbox::COMMAND,
     demo::COMMAND,
+    simulate::COMMAND,
     completions::COMMAND,
     man::COMMAND,
 ];

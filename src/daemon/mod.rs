@@ -18,6 +18,7 @@ pub mod engine;
 mod explain;
 mod fetch;
 mod files;
+mod fresh;
 mod history;
 mod http;
 mod limit;

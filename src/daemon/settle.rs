@@ -1,14 +1,20 @@
 //! Settles: reads both sides, decides, writes, remembers.
 //!
-//! [`Engine::settle_due`] takes a batch of entries and carries it through eight steps, each a
-//! function of its own: know, fetch, recognise, decide, limit, intend, write, conclude. A crash
+//! [`Engine::settle_due`] takes a batch of entries and carries it through nine steps, each a
+//! function of its own: know, fetch, recognise, decide, freshen, limit, intend, write, conclude. A crash
 //! between any two of them loses nothing: until the last one an entry waits in the journal, and the
 //! next settlement begins by reading what both sides really hold.
+//!
+//! What remains is the moment between the reading and the writing of one record: neither platform
+//! takes a batch of writes on the condition that the records are still as they were read, so a
+//! person's edit of the same field in just that moment is overwritten unseen. [`super::fresh`] keeps
+//! the moment short, and every field that is not to change is left out of a write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::Engine;
 use super::case::Case;
@@ -95,10 +101,13 @@ impl Engine {
         let mut cases = self.know(entries).await?;
         let (over, mut open): (Vec<Case>, Vec<Case>) = cases.drain(..).partition(Case::is_over);
         let mut settled = Settled { finished: over.len(), ..Settled::default() };
+        let read = Instant::now();
         self.fetch_cases(mapping, &mut open).await?;
         let (unclear, mut open) = self.recognise(mapping, open).await?;
         settled.finished += unclear;
         self.decide(mapping, &mut open).await?;
+        let (late, open) = self.freshen(mapping, read, open).await?;
+        settled.postponed += late;
         let (held, open) = self.limit(mapping, open).await?;
         settled.held += held;
         self.intend(mapping, &open).await?;
@@ -119,7 +128,12 @@ impl Engine {
             .collect())
     }
 
-    async fn fetch_cases(&self, mapping: &Mapping, cases: &mut [Case]) -> Result<(), Trouble> {
+    /// Reads every record that the cases know.
+    pub(super) async fn fetch_cases(
+        &self,
+        mapping: &Mapping,
+        cases: &mut [Case],
+    ) -> Result<(), Trouble> {
         let found = self.fetch_both(mapping, &refs(cases), false).await?;
         for case in cases {
             case.take_in(&found);
@@ -128,7 +142,11 @@ impl Engine {
     }
 
     /// Plans for every case. Where a rule weighs times, they are read first, for those cases only.
-    async fn decide(&self, mapping: &Mapping, cases: &mut [Case]) -> Result<(), Trouble> {
+    pub(super) async fn decide(
+        &self,
+        mapping: &Mapping,
+        cases: &mut [Case],
+    ) -> Result<(), Trouble> {
         // Collected, because a lazy iterator held over the wait keeps this from being spawned.
         let live: Vec<&Record> = cases.iter().flat_map(Case::live).collect();
         let snapshot = self.snapshot_of(mapping, live).await?;

@@ -1,8 +1,12 @@
 //! What must hold once the faults have stopped and everything is quiet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::persons::{Deed, Edit};
+use super::seams::Steps;
 use crate::daemon::{Engine, Trouble};
 use crate::journal::{HistoryLine, LinkEntry, LinkState, Subject};
 use crate::mapping::{Mapping, Reading};
@@ -19,6 +23,25 @@ pub(super) struct Scene {
     doubts: BTreeSet<RecordRef>,
     waiting: Vec<String>,
     history: BTreeMap<LinkId, Vec<HistoryLine>>,
+}
+
+/// What the checks of one history came to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What does not hold, in words.
+    pub(super) breaches: Vec<String>,
+    /// Edits that were overwritten unseen in the moment between a read and a write.
+    pub(super) raced: usize,
+}
+
+/// What people did, and when it was seen.
+pub(super) struct Past<'a> {
+    pub(super) deeds: &'a [Deed],
+    /// When the run began, by the sandbox's clock.
+    pub(super) begun: Timestamp,
+    /// How much later than its stamp a change in Salesforce can be seen, at most.
+    pub(super) late: Duration,
+    pub(super) steps: &'a Steps,
 }
 
 const ALL: usize = 100_000;
@@ -86,14 +109,22 @@ impl Scene {
         &self,
         engine: &Engine,
         mapping: &Mapping,
-        deeds: &[Deed],
-    ) -> Result<Vec<String>, Trouble> {
-        let mut found = Vec::new();
-        self.agreement(engine, mapping, &mut found).await?;
-        self.nobody_twice(mapping, &mut found);
-        self.everybody_linked_once(&mut found);
-        self.edits(deeds, &mut found);
-        found.extend(self.waiting.iter().map(|entry| format!("it still waits: {entry}")));
+        past: &Past<'_>,
+    ) -> Result<Found, Trouble> {
+        let mut found = Found::default();
+        self.agreement(engine, mapping, &mut found.breaches).await?;
+        self.nobody_twice(mapping, &mut found.breaches);
+        self.everybody_linked_once(&mut found.breaches);
+        self.edits(past, &mut found);
+        let waiting = self.waiting.iter().map(|entry| format!("it still waits: {entry}"));
+        found.breaches.extend(waiting);
+        let report = engine.journal.check().await?;
+        found.breaches.extend(
+            report
+                .problems
+                .iter()
+                .map(|it| format!("the journal's {} is wrong: {}", it.kind, it.what)),
+        );
         Ok(found)
     }
 
@@ -192,21 +223,35 @@ impl Scene {
     }
 
     /// Every value that a person set is there, or was replaced by a later edit, or stands in the
-    /// history as what a rule did away with, or is parked.
-    fn edits(&self, deeds: &[Deed], found: &mut Vec<String>) {
-        for (at, deed) in deeds.iter().enumerate() {
+    /// history as what a rule did away with, or is parked, or was made in the very moment of a
+    /// write.
+    fn edits(&self, past: &Past<'_>, found: &mut Found) {
+        for (at, deed) in past.deeds.iter().enumerate() {
             for edit in &deed.edits {
-                let later = deeds[at + 1..].iter().flat_map(|deed| &deed.edits);
-                if later.into_iter().any(|other| other.replaces(edit)) || self.kept(edit) {
+                let later = &past.deeds[at + 1..];
+                let replaced = later.iter().any(|deed| {
+                    deed.takes.contains(&edit.id)
+                        || deed.edits.iter().any(|other| other.replaces(edit))
+                });
+                if replaced || self.kept(edit) {
                     continue;
                 }
-                found.push(format!("lost without a trace: {:?} of {}", edit.value, deed.words));
+                let made = deed.at.duration_since(past.begun);
+                let made = Duration::try_from(made).unwrap_or_default();
+                let visible = if edit.in_hubspot { made } else { made + past.late };
+                if past.steps.raced(edit.side(), &edit.id, edit.field, (made, visible)) {
+                    found.raced += 1;
+                    past.steps.note(|| format!("overwritten unseen: {}", deed.words));
+                    continue;
+                }
+                let what = format!("lost without a trace: {:?} of {}", edit.value, deed.words);
+                found.breaches.push(what);
             }
         }
     }
 
     fn kept(&self, edit: &Edit) -> bool {
-        let side = if edit.in_hubspot { Side::HubSpot } else { Side::Salesforce };
+        let side = edit.side();
         let is = |record: &RecordRef| record.side == side && record.id == edit.id;
         let Some(link) = self.links.iter().find(|link| link.all_records().iter().any(is)) else {
             return true;

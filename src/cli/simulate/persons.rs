@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::record::Side;
 use crate::sandbox::hubspot::object::Object;
 use crate::sandbox::hubspot::ui::FIRST_USER;
 use crate::sandbox::salesforce::id::Id;
@@ -18,6 +19,8 @@ pub(super) struct Deed {
     pub(super) words: String,
     /// The fields that were set.
     pub(super) edits: Vec<Edit>,
+    /// The records that were merged away, or merged into: whose value stays is the platform's rule.
+    pub(super) takes: Vec<String>,
 }
 
 /// A field that a person set.
@@ -129,14 +132,17 @@ pub(super) fn act(sandbox: &Sandbox, number: usize, random: &mut fastrand::Rng) 
             let (one, other) = (a_contact(&world, random)?, a_contact(&world, random)?);
             let new =
                 world.hubspot.merge_as_user(Object::Contact, one, other, FIRST_USER, now).ok()?;
-            Some(deed(now, format!("marketing merges contacts {one} and {other} into {new}")))
+            let words = format!("marketing merges contacts {one} and {other} into {new}");
+            let takes = vec![one.to_string(), other.to_string()];
+            Some(Deed { takes, ..deed(now, words) })
         }
         _ => {
             let (one, other) = (a_lead(&world, random)?, a_lead(&world, random)?);
             let user = seller(&world, random);
             let losers = [other.clone()];
             world.salesforce.merge(now, &user, &one, &losers, &Map::new()).ok()?;
-            Some(deed(now, format!("sales merges Lead {other} into {one}")))
+            let words = format!("sales merges Lead {other} into {one}");
+            Some(Deed { takes: vec![one.to_string(), other.to_string()], ..deed(now, words) })
         }
     }
 }
@@ -159,7 +165,7 @@ fn both(world: &mut World, now: Timestamp, random: &mut fastrand::Rng, text: &st
         Edit { in_hubspot: true, id: contact.to_string(), field: "phone", value: ours },
         Edit { in_hubspot: false, id: lead.to_string(), field: "Phone", value: theirs },
     ];
-    Some(Deed { at: now, words, edits })
+    Some(Deed { at: now, words, edits, takes: Vec::new() })
 }
 
 fn in_hubspot(
@@ -176,6 +182,7 @@ fn in_hubspot(
         at,
         words: format!("marketing sets {field} of contact {id} to {value:?}"),
         edits: vec![Edit { in_hubspot: true, id: id.to_string(), field, value }],
+        takes: Vec::new(),
     })
 }
 
@@ -194,11 +201,12 @@ fn in_salesforce(
         at,
         words: format!("sales sets {field} of {id} to {value:?}"),
         edits: vec![Edit { in_hubspot: false, id: id.to_string(), field, value }],
+        takes: Vec::new(),
     })
 }
 
 const fn deed(at: Timestamp, words: String) -> Deed {
-    Deed { at, words, edits: Vec::new() }
+    Deed { at, words, edits: Vec::new(), takes: Vec::new() }
 }
 
 fn a_contact(world: &World, random: &mut fastrand::Rng) -> Option<u64> {
@@ -245,6 +253,11 @@ fn map(values: Value) -> Map<String, Value> {
 }
 
 impl Edit {
+    /// Where it was made.
+    pub(super) const fn side(&self) -> Side {
+        if self.in_hubspot { Side::HubSpot } else { Side::Salesforce }
+    }
+
     /// Whether this edit replaces an earlier one of the same field of the same record.
     pub(super) fn replaces(&self, earlier: &Self) -> bool {
         (self.in_hubspot, &self.id, self.field) == (earlier.in_hubspot, &earlier.id, earlier.field)

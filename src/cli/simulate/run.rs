@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
-use super::check::Scene;
+use super::check::{Found, Past, Scene};
 use super::persons::{Deed, act, populate};
-use super::seams::{SteppedHttp, SteppedStore, Steps};
+use super::seams::{Plant, SteppedHttp, SteppedStore, Steps};
 use crate::cli::rehearsal::{Clients, addresses, connect, set_up};
 use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
 use crate::journal::{Disk, Journal, MemoryStore};
@@ -30,8 +30,12 @@ pub(super) struct Told {
     pub(super) deeds: usize,
     /// How often the process ended and came back.
     pub(super) crashes: usize,
-    /// Records that the daemon wrote, in the end.
-    pub(super) last_writes: usize,
+    /// People at the beginning.
+    pub(super) people: usize,
+    /// Calls by which the daemon wrote records.
+    pub(super) writes: usize,
+    /// Edits that were overwritten unseen, between a read and a write of the same record.
+    pub(super) raced: usize,
     /// What does not hold, in words.
     pub(super) breaches: Vec<String>,
     /// The events, where they were kept.
@@ -56,8 +60,23 @@ const FAULTS: [(&str, f64); 10] = [
 /// attempt that did not end, so that a pass ends even if such attempts never do.
 const PATIENCE: Duration = Duration::from_millis(900);
 
+/// How often the daemon looks for changes.
+const POLL: Duration = Duration::from_secs(8);
+
+/// How many calls may write for one deed, or for one person to begin with: across, the ids back,
+/// what it qualifies for, and each of them again where an answer was lost.
+const WRITES_PER_DEED: usize = 4;
+
+/// How many calls may write besides.
+const WRITES_BESIDES: usize = 20;
+
 /// Lives through one history.
-pub(super) fn history(seed: u64, mappings: &Arc<Mappings>, keep_trace: bool) -> Told {
+pub(super) fn history(
+    seed: u64,
+    mappings: &Arc<Mappings>,
+    keep_trace: bool,
+    plant: Option<Plant>,
+) -> Told {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = match runtime {
@@ -68,7 +87,7 @@ pub(super) fn history(seed: u64, mappings: &Arc<Mappings>, keep_trace: bool) -> 
         }
     };
     runtime.block_on(async {
-        let world = World::new(seed, mappings, keep_trace);
+        let world = World::new(seed, mappings, keep_trace, plant);
         let mut told = world.live().await;
         told.digest = world.steps.digest();
         told.trace = world.steps.trace();
@@ -83,22 +102,26 @@ struct World<'a> {
     disk: Disk,
     steps: Arc<Steps>,
     clock: Clock,
+    start: Timestamp,
+    plant: Option<Plant>,
 }
 
 impl<'a> World<'a> {
-    fn new(seed: u64, mappings: &'a Arc<Mappings>, trace: bool) -> Self {
+    fn new(seed: u64, mappings: &'a Arc<Mappings>, trace: bool, plant: Option<Plant>) -> Self {
         // A Monday morning; no platform's stamp is anywhere near the machine's own time.
-        let start = jiff::Timestamp::from_second(1_793_610_000).unwrap_or_default();
+        let start = Timestamp::from_second(1_793_610_000).unwrap_or_default();
         let sandbox = Sandbox::new(seed, SandboxClock::starting_at(start));
         set_up(&sandbox);
         let steps = Steps::new(trace);
-        Self { seed, mappings, sandbox, disk: Disk::new(), steps, clock: Clock::starting_at(start) }
+        let (disk, clock) = (Disk::new(), Clock::starting_at(start));
+        Self { seed, mappings, sandbox, disk, steps, clock, start, plant }
     }
 
     async fn live(&self) -> Told {
         let mut random = fastrand::Rng::with_seed(self.seed);
-        populate(&self.sandbox, random.usize(3..9), &mut random);
-        self.trouble(&mut random);
+        let people_count = random.usize(3..9);
+        populate(&self.sandbox, people_count, &mut random);
+        let late = self.trouble(&mut random);
         let deeds = random.usize(10..40);
         let crash_seed = random.u64(..);
         let (done, crashes) = {
@@ -107,23 +130,40 @@ impl<'a> World<'a> {
             self.keep_alive(crash_seed, people).await
         };
         self.calm();
-        let mut told = Told { seed: self.seed, deeds: done.len(), crashes, ..Told::default() };
-        match self.end(&done).await {
-            Ok((breaches, writes)) => {
-                told.breaches = breaches;
-                told.last_writes = writes;
+        let mut told = Told {
+            seed: self.seed,
+            deeds: done.len(),
+            crashes,
+            people: people_count,
+            ..Told::default()
+        };
+        let past = Past { deeds: &done, begun: self.start, late, steps: &self.steps };
+        match self.end(&past).await {
+            Ok(found) => {
+                told.breaches = found.breaches;
+                told.raced = found.raced;
             }
             Err(error) => told.breaches.push(format!("the daemon cannot come to rest: {error}")),
+        }
+        told.writes = self.steps.writes();
+        let most = WRITES_PER_DEED * (told.deeds + told.people) + WRITES_BESIDES;
+        if told.writes > most {
+            let deeds = told.deeds;
+            let what =
+                format!("{} calls wrote for {deeds} deeds, at most {most} should", told.writes);
+            told.breaches.push(what);
         }
         told
     }
 
-    /// Arms some faults.
-    fn trouble(&self, random: &mut fastrand::Rng) {
+    /// Arms some faults. Says how late a commit in Salesforce can be.
+    fn trouble(&self, random: &mut fastrand::Rng) -> Duration {
         let mut world = self.sandbox.world();
         world.hubspot.settings.search_lag = SignedDuration::from_secs(random.i64(0..15));
         world.hubspot.settings.search_lag_varies = true;
-        world.salesforce.settings.late_commit = SignedDuration::from_secs(random.i64(0..5));
+        let late = random.u64(0..5);
+        world.salesforce.settings.late_commit =
+            SignedDuration::try_from(Duration::from_secs(late)).unwrap_or_default();
         for (name, most) in FAULTS {
             if random.u8(0..3) == 0 {
                 let chance = How::Each(random.f64() * most);
@@ -132,6 +172,7 @@ impl<'a> World<'a> {
                 }
             }
         }
+        Duration::from_secs(late)
     }
 
     /// From now on both platforms are well.
@@ -144,7 +185,7 @@ impl<'a> World<'a> {
     async fn people(&self, count: usize, random: &mut fastrand::Rng) -> Vec<Deed> {
         let mut deeds = Vec::new();
         for number in 0..count {
-            sleep(Duration::from_millis(random.u64(100..20_000))).await;
+            sleep(Duration::from_millis(random.u64(100..12_000))).await;
             if let Some(deed) = act(&self.sandbox, number, random) {
                 self.steps.note(|| deed.words.clone());
                 deeds.push(deed);
@@ -163,7 +204,7 @@ impl<'a> World<'a> {
         let mut crashes = 0;
         loop {
             if random.u8(0..3) != 0 {
-                self.steps.crash_after(random.u64(1..400));
+                self.steps.crash_after(random.u64(1..150));
             }
             let ended = match self.engine() {
                 Ok(engine) => {
@@ -193,8 +234,12 @@ impl<'a> World<'a> {
     }
 
     fn engine(&self) -> Result<Engine, Trouble> {
-        let store =
-            SteppedStore { inner: MemoryStore::open(&self.disk), steps: Arc::clone(&self.steps) };
+        let store = SteppedStore {
+            inner: MemoryStore::open(&self.disk),
+            steps: Arc::clone(&self.steps),
+            plant: self.plant,
+            written: 0,
+        };
         let journal = Journal::inline(store, [7; 32])?;
         let http = PerSide::<Arc<dyn Http>> {
             hubspot: self.http(Side::HubSpot, self.sandbox.hubspot()),
@@ -229,37 +274,48 @@ impl<'a> World<'a> {
 
     fn http(&self, side: Side, router: axum::Router) -> Arc<dyn Http> {
         let inner = Arc::new(InProcess::new(router));
-        Arc::new(SteppedHttp { side, inner, steps: Arc::clone(&self.steps) })
+        let (steps, plant) = (Arc::clone(&self.steps), self.plant);
+        Arc::new(SteppedHttp { side, inner, steps, plant, old: Default::default() })
     }
 
     /// Lets everything come to rest, and looks.
-    async fn end(&self, deeds: &[Deed]) -> Result<(Vec<String>, usize), Trouble> {
+    async fn end(&self, past: &Past<'_>) -> Result<Found, Trouble> {
         let engine = self.engine()?;
         engine.start().await?;
-        for _ in 0..8 {
-            engine.listen().await?;
-            engine.settle_all(PATIENCE).await?;
-            sleep(Duration::from_secs(45)).await;
-        }
+        self.rest(&engine).await?;
         engine.sweep().await?;
-        for _ in 0..3 {
-            engine.listen().await?;
-            engine.settle_all(PATIENCE).await?;
-            sleep(Duration::from_secs(45)).await;
-        }
+        self.rest(&engine).await?;
         engine.sweep().await?;
         engine.listen().await?;
         let last = engine.settle_all(PATIENCE).await?;
-        let mut breaches = Vec::new();
+        let mut all = Found::default();
         let writes = sum(&last);
         if writes > 0 {
-            breaches.push(format!("a further pass wrote {writes} records: {last:?}"));
+            all.breaches.push(format!("a further pass wrote {writes} records: {last:?}"));
         }
         for mapping in &self.mappings.list {
             let scene = Scene::read(&engine, mapping).await?;
-            breaches.extend(scene.breaches(&engine, mapping, deeds).await?);
+            let found = scene.breaches(&engine, mapping, past).await?;
+            all.breaches.extend(found.breaches);
+            all.raced += found.raced;
         }
-        Ok((breaches, writes))
+        Ok(all)
+    }
+
+    /// Listens and settles until two rounds in a row had nothing to do. The pause between them is
+    /// longer than any search index lags, and than any entry waits to be tried again.
+    async fn rest(&self, engine: &Engine) -> Result<(), Trouble> {
+        let mut quiet = 0;
+        for _ in 0..10 {
+            engine.listen().await?;
+            let settled = engine.settle_all(PATIENCE).await?;
+            quiet = if settled.taken == 0 { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                break;
+            }
+            sleep(Duration::from_secs(45)).await;
+        }
+        Ok(())
     }
 }
 
@@ -278,7 +334,7 @@ async fn serve(engine: &Engine) {
     let listen = async {
         loop {
             let _ = engine.listen().await;
-            sleep(Duration::from_secs(3)).await;
+            sleep(POLL).await;
         }
     };
     let settle = async {

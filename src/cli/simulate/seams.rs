@@ -1,13 +1,15 @@
 //! The seams of the daemon with a counter in each: where a crash can strike, and what the digest of
 //! a run is made of.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -15,6 +17,62 @@ use crate::journal::store::{Op, Row, Span};
 use crate::journal::{Error, Store, Usage};
 use crate::platform::transport::{Http, NetError};
 use crate::record::Side;
+
+/// A bug that is planted into the seams, to see that the simulation finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Plant {
+    /// The journal silently loses the last step of every tenth write.
+    LoseTail,
+    /// Every update arrives a second time, a minute later.
+    RepeatLate,
+    /// Records are read as they were when they were last asked for, for up to two minutes.
+    StaleRead,
+}
+
+/// A call that reads or writes records by their ids.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    side: Side,
+    writes: bool,
+    /// The path with its query, and the body.
+    text: String,
+    /// Since the beginning of the run.
+    begun: Duration,
+    /// The same; nothing where the process ended meanwhile.
+    ended: Option<Duration>,
+}
+
+/// How long a call without a known end may have taken, at most.
+const LONGEST_CALL: Duration = Duration::from_secs(35);
+
+impl Seen {
+    fn of(side: Side, request: &Request<Bytes>, begun: Duration) -> Option<Self> {
+        let (method, uri) = (request.method(), request.uri());
+        let path = uri.path();
+        let writes = match side {
+            Side::HubSpot if path.ends_with("/batch/read") => false,
+            Side::HubSpot => ["/batch/update", "/batch/upsert", "/batch/archive"]
+                .iter()
+                .any(|tail| path.ends_with(tail))
+                .then_some(true)?,
+            Side::Salesforce if path.contains("/composite/sobjects/") && method == Method::POST => {
+                false
+            }
+            Side::Salesforce if path.contains("/composite/sobjects") => true,
+            Side::Salesforce => return None,
+        };
+        let text = format!("{uri} {}", String::from_utf8_lossy(request.body()));
+        Some(Self { side, writes, text, begun, ended: None })
+    }
+
+    fn concerns(&self, side: Side, id: &str) -> bool {
+        self.side == side && self.text.contains(&format!("\"{id}\""))
+    }
+
+    fn ended(&self) -> Duration {
+        self.ended.unwrap_or(self.begun + LONGEST_CALL)
+    }
+}
 
 /// Counts the daemon's steps (each call, before and after; each write and flush of the journal),
 /// and ends the process, as it were, at one of them.
@@ -28,6 +86,7 @@ pub(super) struct Steps {
     begun: Instant,
     digest: Mutex<DefaultHasher>,
     trace: Option<Mutex<Vec<String>>>,
+    seen: Mutex<Vec<Seen>>,
 }
 
 impl Steps {
@@ -40,6 +99,7 @@ impl Steps {
             begun: Instant::now(),
             digest: Mutex::new(DefaultHasher::new()),
             trace: trace.then(Mutex::default),
+            seen: Mutex::default(),
         })
     }
 
@@ -82,6 +142,52 @@ impl Steps {
         }
     }
 
+    fn begin(&self, side: Side, request: &Request<Bytes>) -> Option<usize> {
+        let seen = Seen::of(side, request, self.begun.elapsed())?;
+        let mut all = lock(&self.seen);
+        all.push(seen);
+        Some(all.len() - 1)
+    }
+
+    fn finish(&self, number: Option<usize>) {
+        let mut all = lock(&self.seen);
+        if let Some(seen) = number.and_then(|number| all.get_mut(number)) {
+            seen.ended = Some(self.begun.elapsed());
+        }
+    }
+
+    /// Calls that wrote records, whatever came of them.
+    pub(super) fn writes(&self) -> usize {
+        lock(&self.seen).iter().filter(|seen| seen.writes).count()
+    }
+
+    /// Whether the daemon wrote `field` of a record just when a person did: what it had read of the
+    /// record before was asked for no later than the person's edit could be seen, and the edit was
+    /// made before the write had ended.
+    ///
+    /// Neither platform offers a batch of writes on the condition that nothing has changed, so such
+    /// an edit can be overwritten unseen. The proof is the calls: the last reading of the record by
+    /// its id that ended before the write began.
+    pub(super) fn raced(
+        &self,
+        side: Side,
+        id: &str,
+        field: &str,
+        (made, visible): (Duration, Duration),
+    ) -> bool {
+        let all = lock(&self.seen);
+        let name = format!("\"{field}\"");
+        all.iter()
+            .filter(|write| write.writes && write.concerns(side, id) && write.text.contains(&name))
+            .any(|write| {
+                let read = all
+                    .iter()
+                    .filter(|read| !read.writes && read.concerns(side, id))
+                    .rfind(|read| read.ended() <= write.begun);
+                read.is_some_and(|read| read.begun <= visible && made <= write.ended())
+            })
+    }
+
     /// What the run came to, as one number.
     pub(super) fn digest(&self) -> u64 {
         lock(&self.digest).finish()
@@ -102,6 +208,40 @@ pub(super) struct SteppedHttp {
     pub(super) side: Side,
     pub(super) inner: Arc<dyn Http>,
     pub(super) steps: Arc<Steps>,
+    pub(super) plant: Option<Plant>,
+    /// What was read, for the bug that reads it again.
+    pub(super) old: Mutex<BTreeMap<String, (Instant, Response<Bytes>)>>,
+}
+
+impl SteppedHttp {
+    /// The network behind the seam, with the planted bug where there is one.
+    async fn pass(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NetError> {
+        let seen = Seen::of(self.side, &request, Duration::ZERO);
+        match (self.plant, seen) {
+            (Some(Plant::RepeatLate), Some(Seen { writes: true, .. })) => {
+                let (inner, again) = (Arc::clone(&self.inner), request.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    let _ = inner.call(again).await;
+                });
+                self.inner.call(request).await
+            }
+            (Some(Plant::StaleRead), Some(Seen { writes: false, text, .. })) => {
+                let old = lock(&self.old).get(&text).cloned();
+                if let Some((at, answer)) = old
+                    && at.elapsed() < Duration::from_secs(120)
+                {
+                    return Ok(answer);
+                }
+                let answer = self.inner.call(request).await?;
+                if answer.status().is_success() {
+                    lock(&self.old).insert(text, (Instant::now(), answer.clone()));
+                }
+                Ok(answer)
+            }
+            _ => self.inner.call(request).await,
+        }
+    }
 }
 
 #[async_trait]
@@ -111,7 +251,9 @@ impl Http for SteppedHttp {
         if !self.steps.step() {
             return std::future::pending().await;
         }
-        let answer = self.inner.call(request).await;
+        let number = self.steps.begin(self.side, &request);
+        let answer = self.pass(request).await;
+        self.steps.finish(number);
         self.steps.note(|| {
             let status = match &answer {
                 Ok(response) => response.status().as_u16().to_string(),
@@ -130,6 +272,8 @@ impl Http for SteppedHttp {
 pub(super) struct SteppedStore<S> {
     pub(super) inner: S,
     pub(super) steps: Arc<Steps>,
+    pub(super) plant: Option<Plant>,
+    pub(super) written: u64,
 }
 
 impl<S: Store> SteppedStore<S> {
@@ -155,7 +299,10 @@ impl<S: Store> Store for SteppedStore<S> {
         if !self.steps.step() {
             return Err(Self::gone());
         }
-        self.inner.write(batch)?;
+        self.written += 1;
+        let lost = self.plant == Some(Plant::LoseTail) && self.written.is_multiple_of(10);
+        let kept = batch.len() - usize::from(lost && !batch.is_empty());
+        self.inner.write(&batch[..kept])?;
         if self.steps.step() { Ok(()) } else { Err(Self::gone()) }
     }
 

@@ -1,41 +1,51 @@
 use std::sync::Arc;
 
-use super::run::history;
-use crate::mapping::{Mappings, load};
+use super::many::{Task, run};
+use super::seams::Plant;
+use super::*;
 
-fn people() -> Arc<Mappings> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/people.toml");
-    load(vec![(path.to_owned(), std::fs::read_to_string(path).unwrap())]).unwrap().into()
+fn task(first: u64, count: u64) -> Task {
+    Task { first, count, jobs: 2, limit: None, trace: false, plant: None }
+}
+
+/// A number from the environment: other seeds than those of every day, or more of them.
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 #[test]
 fn histories_end_well() {
-    let mappings = people();
-    let (first, count) = match std::env::var("SEED") {
-        Ok(seed) => (seed.parse().unwrap(), 1),
-        Err(_) => (0, 100),
-    };
-    let mut bad = 0;
-    for seed in first..first + count {
-        let told = history(seed, &mappings, count == 1);
-        if !told.breaches.is_empty() {
-            bad += 1;
-            for line in &told.trace {
-                println!("{line}");
-            }
-            println!(
-                "seed {seed} ({} deeds, {} crashes): {:#?}",
-                told.deeds, told.crashes, told.breaches
-            );
+    let task = task(number("SEED", 0), number("HISTORIES", 200));
+    let task = Task { trace: task.count == 1, ..task };
+    let sum = run(&task, &Arc::new(people().unwrap()), |told| {
+        for line in &told.trace {
+            println!("{line}");
         }
-    }
-    assert_eq!(bad, 0);
+        if task.trace || !told.breaches.is_empty() {
+            println!("{}", report(told));
+        }
+    });
+    println!("{}", summary(&sum));
+    assert_eq!(sum.failed, Vec::<u64>::new());
+    assert_eq!(sum.histories, task.count);
+    assert!(sum.deeds > 0 && sum.writes > 0);
 }
 
 #[test]
 fn the_same_seed_is_the_same_history() {
-    let mappings = people();
-    for seed in 0..5 {
-        assert_eq!(history(seed, &mappings, false).digest, history(seed, &mappings, false).digest);
+    let mappings = Arc::new(people().unwrap());
+    let one = run(&task(0, 6), &mappings, |_| {});
+    let other = run(&Task { jobs: 1, ..task(0, 6) }, &mappings, |_| {});
+    assert_eq!(one.digest, other.digest);
+    assert_ne!(one.digest, run(&task(6, 6), &mappings, |_| {}).digest);
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    let mappings = Arc::new(people().unwrap());
+    for (plant, within) in [(Plant::LoseTail, 10), (Plant::RepeatLate, 20), (Plant::StaleRead, 20)]
+    {
+        let sum = run(&Task { plant: Some(plant), ..task(0, within) }, &mappings, |_| {});
+        assert!(!sum.failed.is_empty(), "{plant:?} was not found in {within} histories");
     }
 }

@@ -97,8 +97,9 @@ impl HubSpot {
 
     async fn send_batch(&self, group: &Group, items: &[Item]) -> Sent {
         let (tail, verb, repeat, id_property) = match &group.kind {
-            Kind::Update => ("/batch/update", "updating", Repeat::Safe, None),
-            // It may create: after a lost answer the records are read first.
+            // After a lost answer the records are read first: repeated, an update would undo what
+            // people did since, and an upsert could create.
+            Kind::Update => ("/batch/update", "updating", Repeat::Never, None),
             Kind::Upsert(key) => ("/batch/upsert", "upserting", Repeat::Never, Some(key.as_str())),
             Kind::Archive => ("/batch/archive", "archiving", Repeat::Safe, None),
         };

@@ -1,0 +1,83 @@
+//! Reads again what grew old before it could be written.
+//!
+//! A call may hang for half a minute while the other side's answer waits, and people go on editing
+//! meanwhile. A plan made from such answers would overwrite their edits unseen, so it is made anew
+//! from new ones.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use super::case::Case;
+use super::trouble::Trouble;
+use crate::journal::Commit;
+use crate::mapping::Mapping;
+use crate::reconcile::WriteAction;
+
+/// How old what was read may be when the writing begins.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// How often it is read again before the cases are put off.
+const TRIES: usize = 3;
+
+/// How often a case is put off for this. After that it is settled with what was read last: a
+/// platform that is always slow must not keep it waiting for ever.
+const MOST_PUT_OFF: u32 = 4;
+
+impl Engine {
+    /// Sees to it that plans that overwrite something were made from what both sides hold now.
+    /// `read` is when the reading began. Cases for which that is not to be had are put off; their
+    /// number comes back with the rest.
+    pub(super) async fn freshen(
+        &self,
+        mapping: &Mapping,
+        mut read: Instant,
+        cases: Vec<Case>,
+    ) -> Result<(usize, Vec<Case>), Trouble> {
+        let (mut aging, mut rest): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(overwrites);
+        for _ in 0..TRIES {
+            if aging.is_empty() || read.elapsed() <= FRESH {
+                break;
+            }
+            read = Instant::now();
+            self.fetch_cases(mapping, &mut aging).await?;
+            self.decide(mapping, &mut aging).await?;
+        }
+        if read.elapsed() <= FRESH {
+            rest.append(&mut aging);
+            return Ok((0, rest));
+        }
+        let (late, mut patient): (Vec<Case>, Vec<Case>) = aging
+            .into_iter()
+            .partition(|case| overwrites(case) && case.entry.attempts < MOST_PUT_OFF);
+        rest.append(&mut patient);
+        self.put_off(&late, read.elapsed()).await?;
+        Ok((late.len(), rest))
+    }
+
+    async fn put_off(&self, late: &[Case], age: Duration) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let mut commit = Commit::new();
+        for case in late {
+            let entry = &case.entry;
+            let why =
+                format!("what was read was {} s old before it could be written", age.as_secs());
+            let until = self.later(now, entry.attempts);
+            commit.postpone(entry.subject.clone(), entry.version, until, Some(why));
+        }
+        self.journal.commit(commit).await?;
+        Ok(())
+    }
+}
+
+/// Whether the case's plan writes to a record that is there already. What is only created cannot do
+/// away with anything.
+fn overwrites(case: &Case) -> bool {
+    case.plan.as_ref().is_some_and(|plan| {
+        plan.writes
+            .iter()
+            .filter_map(|(_, write)| write.as_ref())
+            .any(|write| !matches!(write.action, WriteAction::Create { .. }))
+    })
+}
