@@ -1,6 +1,6 @@
 //! Is what is stored readable, and does every index lead both ways?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -256,6 +256,20 @@ fn check_piece(txn: &Txn<'_>, key: &[u8], row: &[u8], report: &mut Report) -> Re
     Ok(())
 }
 
+/// Whether `owner` is the heir of a retired link, or the heir's heir, and so on: what was merged may
+/// be merged again.
+fn inherits(txn: &Txn<'_>, heir: LinkId, owner: LinkId) -> Result<bool, Error> {
+    let mut seen = BTreeSet::new();
+    let mut next = heir;
+    while next != owner && seen.insert(next) {
+        match txn.link(next)?.map(|link| link.state) {
+            Some(LinkState::Retired { into }) => next = into,
+            _ => return Ok(false),
+        }
+    }
+    Ok(next == owner)
+}
+
 fn check_link(
     txn: &Txn<'_>,
     key: &[u8],
@@ -275,7 +289,7 @@ fn check_link(
         let present = link.records.iter().any(|(_, it)| it.as_ref() == Some(&record));
         let right = match (owner, &link.state) {
             (None, _) => false,
-            (Some(owner), LinkState::Retired { into }) => owner == *into || !present,
+            (Some(owner), LinkState::Retired { into }) => !present || inherits(txn, *into, owner)?,
             (Some(owner), state) => owner == link.id || !state.is_live() || !present,
         };
         if !right {

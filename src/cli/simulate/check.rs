@@ -253,6 +253,14 @@ impl Scene {
     fn kept(&self, edit: &Edit) -> bool {
         let side = edit.side();
         let is = |record: &RecordRef| record.side == side && record.id == edit.id;
+        // Where it was made it may stand although the link has another record by now: of two that
+        // were merged across, one waits for a person.
+        let holds = |record: &Record| {
+            record.fields.values().any(|raw| edit.says(raw.as_text().unwrap_or("")))
+        };
+        if self.records.iter().any(|(key, record)| is(key) && record.key == *key && holds(record)) {
+            return true;
+        }
         let Some(link) = self.links.iter().find(|link| link.all_records().iter().any(is)) else {
             return true;
         };

@@ -15,7 +15,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn histories_end_well() {
-    let task = task(number("SEED", 0), number("HISTORIES", 200));
+    let task = task(number("SEED", 0), number("HISTORIES", 60));
     let task = Task { trace: task.count == 1, ..task };
     let sum = run(&task, &Arc::new(people().unwrap()), |told| {
         for line in &told.trace {
