@@ -292,7 +292,7 @@ fn options() -> Options {
         window: Duration::from_millis(50),
         retry: Duration::from_millis(250),
         retry_at_most: Duration::from_secs(2),
-        limits: Limits { changes: u32::MAX, share: 1.0, creates: u32::MAX, ..Limits::default() },
+        limits: Limits { changes: u32::MAX, share: 100.0, creates: u32::MAX, ..Limits::default() },
         ..Options::default()
     }
 }
