@@ -59,6 +59,8 @@ impl<'a> Asked<'a> {
         let short: Vec<(&Met<'_>, u32)> = fields
             .iter()
             .filter(|met| met.written && met.field.kind == Kind::Text)
+            // Half an e-mail address or domain is nobody's: such a one is better refused.
+            .filter(|met| !self.is_key(met.own))
             .filter_map(|met| Some((met, met.own.length?)))
             .filter(|(met, length)| self.longest(met.field).is_none_or(|most| most > *length))
             .collect();
@@ -71,11 +73,16 @@ impl<'a> Asked<'a> {
             listed.join(", ")
         );
         let help = format!(
-            "a longer text is refused and listed as a reject; transform = [{{ truncate = {length} }}] \
-             keeps its beginning"
+            "a longer text is refused and listed as a reject; in `{}`, transform = \
+             [{{ truncate = {length} }}] keeps its beginning",
+            first.field.name
         );
         let name = (short.len() == 1).then_some(first.own.name.as_str());
         found.push(self.misfit(self.spot(first.field), name, false, what).help(help));
+    }
+
+    fn is_key(&self, own: &FieldSchema) -> bool {
+        self.mapping.matching.iter().any(|key| *key.fields.get(self.side) == own.name)
     }
 
     /// The most characters that can come from across; none where there is no limit.
