@@ -51,7 +51,7 @@ fn wait(length: Duration) {
 }
 
 /// A process that is killed when the value goes.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -61,10 +61,44 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").args([format!("-{name}"), self.0.id().to_string()]).status();
         assert!(sent.unwrap().success());
+    }
+}
+
+/// `lockstep sandbox --json`, and what it said at its start.
+pub struct Sandboxed {
+    _process: Running,
+    told: Value,
+}
+
+impl Sandboxed {
+    pub fn start(command: &mut Command) -> Self {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut process = Running(spawned.unwrap());
+        let mut line = String::new();
+        BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { _process: process, told: serde_json::from_str(&line).unwrap() }
+    }
+
+    /// Where a side listens.
+    pub fn url(&self, side: &str) -> String {
+        self.told[side]["url"].as_str().unwrap().to_owned()
+    }
+
+    /// The variables by which Lockstep finds it.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let variables = self.told["environment"].as_object().unwrap();
+        variables
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+            .collect()
+    }
+
+    pub fn variable(&self, name: &str) -> String {
+        self.told["environment"][name].as_str().unwrap().to_owned()
     }
 }
 
@@ -173,27 +207,15 @@ fn settings_made_from_the_defaults_mean_the_defaults() {
 /// A sandbox on free ports, and settings that lead to it.
 struct Site {
     folder: Folder,
-    _sandbox: Running,
+    _sandbox: Sandboxed,
     environment: Vec<(String, String)>,
 }
 
 impl Site {
     fn new(name: &str) -> Self {
         let folder = Folder::new(name);
-        let mut child = lockstep(&folder.0)
-            .args(["sandbox", "--json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        let environment = told["environment"].as_object().unwrap();
-        let environment = environment
-            .iter()
-            .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
-            .collect();
+        let sandbox = Sandboxed::start(lockstep(&folder.0).args(["sandbox", "--json"]));
+        let environment = sandbox.environment();
         fs::create_dir(folder.0.join("mappings")).unwrap();
         for name in ["people.toml", "companies.toml", "deals.toml"] {
             fs::copy(mappings().join(name), folder.0.join("mappings").join(name)).unwrap();
@@ -204,7 +226,7 @@ impl Site {
              [polling]\nhubspot = \"1s\"\nsalesforce = \"1s\"\n",
         )
         .unwrap();
-        Self { folder, _sandbox: Running(child), environment }
+        Self { folder, _sandbox: sandbox, environment }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

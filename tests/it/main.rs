@@ -11,6 +11,7 @@
 
 mod borders;
 mod cli;
+mod clients;
 mod contract;
 mod hubspot;
 mod live;
