@@ -54,6 +54,34 @@ impl Stream {
     }
 }
 
+/// What a listing showed of a record: its time of modification and a digest of its values.
+type Shown = (Timestamp, u64);
+
+/// What is left of a page.
+#[derive(Debug, Default)]
+struct Sieved {
+    /// What has to be written down.
+    news: Vec<Change>,
+    /// What the page showed that no page before it did.
+    shown: Vec<(RecordRef, Shown)>,
+}
+
+/// What is remembered of a listed record, so that the very same is not heeded again: the same record,
+/// modified at the same time, with the same values. Times alone would not do: Salesforce stamps whole
+/// seconds, and a record can change twice in one.
+fn digest(change: &Change, seen: Option<&Record>) -> Option<Shown> {
+    let mut digest = DefaultHasher::new();
+    format!("{:?}", change.kind).hash(&mut digest);
+    for (name, value) in seen.iter().flat_map(|record| &record.fields) {
+        name.hash(&mut digest);
+        match value {
+            Raw::Number(number) => number.to_bits().hash(&mut digest),
+            other => format!("{other:?}").hash(&mut digest),
+        }
+    }
+    Some((change.at?, digest.finish()))
+}
+
 impl Engine {
     /// Reads one stream of every object of `side` to its present end.
     ///
@@ -110,9 +138,12 @@ impl Engine {
             let page = self.watch(side, answer)?;
             let (more, cursor) = (page.more, page.cursor.clone());
             let listed = page.changes.len();
-            let news = self.sieve(side, object, page).await?;
+            let Sieved { news, shown } = self.sieve(side, object, page).await?;
             heeded += Heeded { listed, heard: news.len() };
             self.hear_with_cursor(news, Lane::Ordinary, name.clone(), cursor).await?;
+            // Not before it is durable: a page that could not be written down comes again, and must
+            // not be taken for one that was seen.
+            self.note_shown(side, object, shown);
             if !more {
                 return Ok(heeded);
             }
@@ -152,16 +183,19 @@ impl Engine {
     }
 
     /// Drops what a listing repeats and what it shows to be agreed already.
-    async fn sieve(&self, side: Side, object: &str, page: Polled) -> Result<Vec<Change>, Trouble> {
+    async fn sieve(&self, side: Side, object: &str, page: Polled) -> Result<Sieved, Trouble> {
         let latest = page.changes.iter().filter_map(|change| change.at).max();
         if let Some(latest) = latest {
             self.note_side(side, |state| state.last_change = state.last_change.max(Some(latest)));
         }
         let mappings = self.mappings_of(side, object);
-        let mut news = Vec::new();
+        let mut sieved = Sieved::default();
         for (change, seen) in page.changes.into_iter().zip(page.seen) {
-            if self.was_shown(&change, seen.as_ref()) {
-                continue;
+            if let Some(shown) = digest(&change, seen.as_ref()) {
+                if lock(&self.shown).get(&change.record) == Some(&shown) {
+                    continue;
+                }
+                sieved.shown.push((change.record.clone(), shown));
             }
             if change.kind == ChangeKind::Touched
                 && let Some(record) = &seen
@@ -169,10 +203,9 @@ impl Engine {
             {
                 continue;
             }
-            news.push(change);
+            sieved.news.push(change);
         }
-        self.forget_shown(side, object, latest);
-        Ok(news)
+        Ok(sieved)
     }
 
     /// Of a listing for one mapping, what is not agreed already.
@@ -194,26 +227,11 @@ impl Engine {
         Ok(news)
     }
 
-    /// Whether the very same was shown before: the same record, modified at the same time, with the
-    /// same values. Times alone would not do: Salesforce stamps whole seconds, and a record can
-    /// change twice in one.
-    fn was_shown(&self, change: &Change, seen: Option<&Record>) -> bool {
-        let Some(at) = change.at else { return false };
-        let mut digest = DefaultHasher::new();
-        format!("{:?}", change.kind).hash(&mut digest);
-        for (name, value) in seen.iter().flat_map(|record| &record.fields) {
-            name.hash(&mut digest);
-            match value {
-                Raw::Number(number) => number.to_bits().hash(&mut digest),
-                other => format!("{other:?}").hash(&mut digest),
-            }
-        }
-        let shown = (at, digest.finish());
-        lock(&self.shown).insert(change.record.clone(), shown) == Some(shown)
-    }
-
-    /// Forgets what lies behind the overlap and will not be listed again.
-    fn forget_shown(&self, side: Side, object: &str, latest: Option<Timestamp>) {
+    /// Remembers what a page showed, and forgets what lies behind the overlap and will not be listed
+    /// again.
+    fn note_shown(&self, side: Side, object: &str, page: Vec<(RecordRef, Shown)>) {
+        let latest = page.iter().map(|(_, (at, _))| *at).max();
+        lock(&self.shown).extend(page);
         let overlap = SignedDuration::try_from(*self.options.overlap.get(side)).unwrap_or_default();
         let Some(oldest) = latest.and_then(|latest| latest.checked_sub(overlap * 2).ok()) else {
             return;
