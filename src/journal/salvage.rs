@@ -1,7 +1,7 @@
 //! Copies of a journal: a whole one for keeping, and what can still be read of a damaged one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -49,9 +49,25 @@ pub struct Salvaged {
 /// [`Error::Damaged`] where the engine cannot open the old files at all; [`Error::Unfit`] where
 /// `to` is not empty; [`Error::InUse`], [`Error::Full`], [`Error::Io`].
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvaged, Error> {
-    let mut old = SledStore::open_behind(from, options)?;
-    let mut new = fresh(to, options)?;
-    rescue(&mut old, &mut new)
+    match SledStore::open_behind(from, options) {
+        Ok(mut old) => rescue(&mut old, &mut fresh(to, options)?),
+        Err(Error::Damaged { .. }) => salvage_copy(from, to, options),
+        Err(other) => Err(other),
+    }
+}
+
+/// [`salvage`] where the engine does not open the old files as they are.
+fn salvage_copy(from: &Path, to: &Path, options: &Options) -> Result<Salvaged, Error> {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".reading");
+    let scratch = PathBuf::from(name);
+    // One that an interrupted salvage left.
+    let _ = std::fs::remove_dir_all(&scratch);
+    let salvaged = SledStore::open_without_snapshots(from, &scratch, options)
+        .and_then(|mut old| rescue(&mut old, &mut fresh(to, options)?));
+    let _ = std::fs::remove_dir_all(&scratch);
+    // Where the log ends early, nothing says what stood behind its end.
+    salvaged.map(|salvaged| Salvaged { gaps: salvaged.gaps + 1, ..salvaged })
 }
 
 /// The new journal's store, in a directory that is absent or empty.

@@ -147,6 +147,18 @@ impl SledStore {
         })
     }
 
+    /// Opens a copy of the database's files in `scratch`, without sled's snapshots: a snapshot that
+    /// speaks of more than the files still have keeps sled from opening them at all. Without one it
+    /// reads its log from the beginning, as far as that goes.
+    pub(super) fn open_without_snapshots(
+        dir: &Path,
+        scratch: &Path,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        copy_files(&dir.join(DB), &scratch.join(DB))?;
+        Self::open_behind(scratch, options)
+    }
+
     fn opened(&self) -> Result<&Opened, Error> {
         self.open.as_ref().ok_or_else(|| Error::Io {
             doing: "used",
@@ -373,6 +385,22 @@ fn remove_half_snapshots(db: &Path) -> Result<(), Error> {
         let name = name.to_string_lossy();
         if name.starts_with("snap.") && name.ends_with(".generating") {
             fs::remove_file(entry.path()).map_err(io)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a directory of sled's, all but its snapshots.
+fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
+    let io = |error: std::io::Error| Error::io("copied", &error);
+    fs::create_dir_all(to).map_err(io)?;
+    for entry in fs::read_dir(from).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().map_err(io)?.is_dir() {
+            copy_files(&entry.path(), &target)?;
+        } else if !entry.file_name().to_string_lossy().starts_with("snap.") {
+            fs::copy(entry.path(), target).map_err(io)?;
         }
     }
     Ok(())
