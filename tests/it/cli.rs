@@ -46,7 +46,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Waits for another process, which lives by the real clock.
 #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
-fn wait(length: Duration) {
+pub fn wait(length: Duration) {
     std::thread::sleep(length);
 }
 

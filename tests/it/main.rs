@@ -14,6 +14,7 @@ mod cli;
 mod clients;
 mod contract;
 mod hubspot;
+mod killed;
 mod live;
 mod preview;
 mod readme;
