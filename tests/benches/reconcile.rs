@@ -5,8 +5,6 @@
 //! and one that meets for the first time. Each settlement reads all fields, asks both scopes, the
 //! ways back and the qualifications. The unit is one field's decision.
 
-#![allow(clippy::panic, reason = "a benchmark without its mapping cannot go on")]
-
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
