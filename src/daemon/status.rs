@@ -362,3 +362,74 @@ fn mapping_status(
         taking_in,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    #[test]
+    fn calls_are_a_problem_before_they_are_used_up() {
+        for (used, limit, problem) in [
+            (Some(89), Some(100), false),
+            (Some(90), Some(100), true),
+            (Some(100), Some(100), true),
+            (Some(5), Some(0), false),
+            (None, Some(100), false),
+            (Some(100), None, false),
+        ] {
+            let calls = Calls { made: 0, used, limit };
+            let found = budget_problem(Side::HubSpot, calls);
+            assert_eq!(found.is_some(), problem, "{used:?} of {limit:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_urgent_is_late_sooner_and_what_is_taken_in_never_is() {
+        for (lane, minutes, late) in [
+            (Lane::Handoff, 4, false),
+            (Lane::Handoff, 6, true),
+            (Lane::Ordinary, 29, false),
+            (Lane::Ordinary, 31, true),
+            (Lane::Backfill, 10_000, false),
+        ] {
+            let oldest = BTreeMap::from([(("people".to_owned(), lane), at(0))]);
+            let statistics = Statistics { oldest, ..Statistics::default() };
+            let found = queue_problems(&statistics, at(minutes));
+            assert_eq!(!found.is_empty(), late, "{lane:?} {minutes}");
+        }
+    }
+
+    #[test]
+    fn the_worst_problem_gives_the_word_and_comes_first() {
+        assert_eq!(Health::new(Vec::new()).state, HealthState::Ok);
+        let down = Problem { state: HealthState::Down, what: "d".into(), hint: None };
+        let health = Health::new(vec![degraded("a".into(), "h"), down, degraded("b".into(), "h")]);
+        assert_eq!(health.state, HealthState::Down);
+        let order: Vec<&str> =
+            health.problems.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(order, ["d", "a", "b"]);
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_counted_over_all_mappings() {
+        let mapping = |conflicts, matches, rejects| MappingStatus {
+            mapping: "people".into(),
+            links: 0,
+            pending: BTreeMap::new(),
+            oldest_due: None,
+            conflicts,
+            matches,
+            rejects,
+            taking_in: None,
+        };
+        let found = waiting_problems(&[mapping(1, 2, 0), mapping(3, 0, 0)], 0);
+        let told: Vec<&str> = found.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(told, ["waiting for a person: 6 conflicts"]);
+        assert!(waiting_problems(&[mapping(0, 0, 0)], 0).is_empty());
+        assert_eq!(waiting_problems(&[mapping(0, 0, 1)], 2).len(), 2);
+    }
+}

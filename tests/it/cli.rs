@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -286,8 +287,24 @@ fn one_round_without_a_service_ends_well() {
 fn the_service_starts_answers_reloads_and_stops() {
     let site = Site::new("run");
     let log = fs::File::create(site.folder.0.join("log")).unwrap();
-    let mut service =
-        Running(site.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    // What systemd would hear.
+    let notify = site.folder.0.join("notify");
+    let systemd = UnixDatagram::bind(&notify).unwrap();
+    // It reads all the time, as systemd does: a full socket would hold the service up.
+    let listening = std::thread::spawn(move || {
+        let (mut heard, mut message) = (String::new(), [0; 4096]);
+        while let Ok(length) = systemd.recv(&mut message) {
+            heard += &text(&message[..length]);
+            heard.push('\n');
+            if heard.contains("STOPPING=1") {
+                break;
+            }
+        }
+        heard
+    });
+    let mut command = site.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "1500000");
+    let mut service = Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     site.until(&["health"], |code, _| code == Some(0));
     let status: Value = serde_json::from_str(&site.run(&["status", "--json"]).1).unwrap();
     assert_eq!(status["mappings"].as_array().unwrap().len(), 3, "{status}");
@@ -324,6 +341,11 @@ fn the_service_starts_answers_reloads_and_stops() {
     assert!(!site.folder.0.join("run/control.sock").exists());
     let log = fs::read_to_string(site.folder.0.join("log")).unwrap();
     assert!(log.contains("stopped"), "{log}");
+    let heard = listening.join().unwrap();
+    let order = ["READY=1", "STATUS=running", "RELOADING=1", "STOPPING=1"];
+    let places: Vec<_> = order.iter().map(|state| heard.find(state)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{heard}");
+    assert!(heard.contains("WATCHDOG=1"), "{heard}");
     assert!(!log.contains("pat-na1"), "a secret in the log: {log}");
     assert_eq!(site.run(&["journal", "check"]).0, Some(0));
 }
