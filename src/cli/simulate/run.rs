@@ -275,7 +275,7 @@ impl<'a> World<'a> {
     fn http(&self, side: Side, router: axum::Router) -> Arc<dyn Http> {
         let inner = Arc::new(InProcess::new(router));
         let (steps, plant) = (Arc::clone(&self.steps), self.plant);
-        Arc::new(SteppedHttp { side, inner, steps, plant, old: Default::default() })
+        Arc::new(SteppedHttp { side, inner, steps, plant })
     }
 
     /// Lets everything come to rest, and looks.
