@@ -7,7 +7,7 @@
 //!
 //! What remains is the moment between the reading and the writing of one record: neither platform
 //! takes a batch of writes on the condition that the records are still as they were read, so a
-//! person's edit of the same field in just that moment is overwritten unseen. [`super::fresh`] keeps
+//! person's edit of the same field in just that moment is overwritten unseen. `fresh` keeps
 //! the moment short, and every field that is not to change is left out of a write.
 
 use std::collections::{BTreeMap, BTreeSet};
