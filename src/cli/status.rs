@@ -10,6 +10,7 @@ use super::{Command, Context, Exit, Failure, arguments, words};
 use crate::daemon::control::{AskError, Request, ask};
 use crate::daemon::status::{Health, HealthState, Status};
 use crate::daemon::status_here;
+use crate::record::Source;
 use crate::settings::Effective;
 
 pub(super) const COMMAND: Command = Command {
@@ -97,6 +98,26 @@ pub(super) fn health(out: &Output, health: &Health) {
     }
 }
 
+/// Where the news of each object comes from, and how old the last is.
+fn news(out: &Output, status: &Status) {
+    let mut table = out.table(["object", "news from", "last news", "asked", "push"]);
+    for (side, one) in status.sides.iter() {
+        for (object, news) in &one.objects {
+            let from = news.from.unwrap_or(Source::Poll);
+            let push = news.push.as_ref();
+            table.add_row([
+                format!("{side} {object}"),
+                from.word().to_owned(),
+                words::some_time(news.last_news()),
+                words::some_time(news.last_round),
+                words::or_dash(push.map(|push| push.state.word())),
+            ]);
+        }
+    }
+    out.print_table(&table);
+    out.line("");
+}
+
 fn told(out: &Output, status: &Status) {
     health(out, &status.health);
     out.line(format!("running since {}, version {}", words::time(status.started), status.version));
@@ -121,6 +142,7 @@ fn told(out: &Output, status: &Status) {
     }
     out.print_table(&table);
     out.line("");
+    news(out, status);
     let mut table = out.table([
         "mapping",
         "links",

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Clock;
 use super::directory::Owners;
+use super::intake::Intake;
 use super::trouble::Trouble;
 use crate::journal::Journal;
 use crate::mapping::{Mapping, Mappings};
@@ -33,6 +34,8 @@ pub struct Options {
     pub owners_age: Duration,
     /// How far a side's rounds of changes reach back, so long as which a change is not taken twice.
     pub overlap: PerSide<Duration>,
+    /// How often an object is asked for its changes while word of them arrives by itself.
+    pub net: Duration,
     /// What stops for a person to release.
     pub limits: Limits,
     /// How long history lines are kept.
@@ -53,6 +56,7 @@ impl Default for Options {
                 hubspot: Duration::from_secs(60),
                 salesforce: Duration::from_secs(10 * 60),
             },
+            net: Duration::from_secs(5 * 60),
             limits: Limits::default(),
             history_keep: SignedDuration::from_hours(400 * 24),
             history_lines: 200,
@@ -88,6 +92,8 @@ pub struct Engine {
     pub options: Options,
     /// Rung when there may be something to settle.
     pub wake: Notify,
+    /// Where the news of each object comes from.
+    pub intake: Intake,
     mappings: ArcSwap<Mappings>,
     owners: Mutex<Option<(Instant, Arc<Owners>)>>,
     sides: Mutex<PerSide<SideState>>,
@@ -115,6 +121,7 @@ impl Engine {
             platforms,
             clock,
             wake: Notify::new(),
+            intake: Intake::default(),
             mappings: ArcSwap::new(mappings.into()),
             owners: Mutex::default(),
             sides: Mutex::default(),

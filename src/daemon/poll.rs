@@ -88,12 +88,37 @@ impl Engine {
     /// # Errors
     /// Where the side or the journal cannot be used now. What was read before is kept.
     pub async fn poll(&self, side: Side, stream: Stream) -> Result<Heeded, Trouble> {
+        self.poll_those(side, stream, |_| true).await
+    }
+
+    /// The same for those objects only that are due: an object whose changes arrive by themselves
+    /// is asked for seldom.
+    ///
+    /// # Errors
+    /// As [`Engine::poll`].
+    pub async fn poll_due(&self, side: Side, stream: Stream) -> Result<Heeded, Trouble> {
+        let net = SignedDuration::try_from(self.options.net).unwrap_or(SignedDuration::MAX);
+        let now = self.clock.now();
+        self.poll_those(side, stream, |object| self.intake.is_due(side, object, stream, net, now))
+            .await
+    }
+
+    async fn poll_those(
+        &self,
+        side: Side,
+        stream: Stream,
+        due: impl Fn(&str) -> bool,
+    ) -> Result<Heeded, Trouble> {
         let mut heeded = Heeded::default();
         for (object, ask) in self.asks(side) {
+            if !due(&object) {
+                continue;
+            }
             heeded += self.poll_object(side, &object, &ask, stream).await?;
+            let now = self.clock.now();
+            self.intake.note_round(side, &object, stream, now);
+            self.note_side(side, |state| state.last_round = Some(now));
         }
-        let now = self.clock.now();
-        self.note_side(side, |state| state.last_round = Some(now));
         Ok(heeded)
     }
 
@@ -140,6 +165,7 @@ impl Engine {
             let listed = page.changes.len();
             let Sieved { news, shown } = self.sieve(side, object, page).await?;
             heeded += Heeded { listed, heard: news.len() };
+            self.note_found(side, object, &news);
             self.hear_with_cursor(news, Lane::Ordinary, name.clone(), cursor).await?;
             // Not before it is durable: a page that could not be written down comes again, and must
             // not be taken for one that was seen.
@@ -147,6 +173,14 @@ impl Engine {
             if !more {
                 return Ok(heeded);
             }
+        }
+    }
+
+    /// Notes what a poll found, and says so where it should have arrived by itself.
+    fn note_found(&self, side: Side, object: &str, news: &[Change]) {
+        let missed = self.intake.polled(side, object, news, self.clock.now());
+        if missed > 0 {
+            tracing::warn!(%side, object, missed, "a poll found changes whose word had not arrived");
         }
     }
 

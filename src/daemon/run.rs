@@ -279,7 +279,7 @@ async fn poll_loop(shared: Arc<Shared>, side: Side, stream: Stream, interval: Du
         return;
     }
     loop {
-        let wait = match shared.engine.poll(side, stream).await {
+        let wait = match shared.engine.poll_due(side, stream).await {
             Ok(heeded) => {
                 if heeded.heard > 0 {
                     tracing::debug!(%side, ?stream, heeded.listed, heeded.heard, "polled");

@@ -99,6 +99,7 @@ pub fn engine_options(settings: &Settings) -> Options {
             hubspot: settings.polling.hubspot_overlap,
             salesforce: settings.polling.salesforce_overlap,
         },
+        net: settings.polling.net,
         limits: Limits {
             window: span(limits.window),
             changes: limits.changes,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::intake::{ObjectNews, PushState};
 use super::reload::Reload;
 use super::{Engine, Settled, SideState, Trouble, poll::Heeded};
 use crate::journal::{Lane, Statistics};
@@ -110,6 +111,9 @@ pub struct SideStatus {
     pub trouble: Option<String>,
     /// Calls.
     pub calls: Calls,
+    /// Where the news of each object comes from.
+    #[serde(default)]
+    pub objects: BTreeMap<String, ObjectNews>,
 }
 
 /// Calls to one side.
@@ -217,9 +221,16 @@ pub(super) async fn status(
         });
         mappings.push(mapping_status(&mapping.name, &statistics, taking_in));
     }
-    let sides =
-        PerSide::from_fn(|side| side_status(states.get(side), engine.platform(side).budget()));
+    let sides = PerSide::from_fn(|side| SideStatus {
+        objects: engine
+            .asks(side)
+            .into_keys()
+            .map(|object| (object.clone(), engine.intake.news(side, &object, now)))
+            .collect(),
+        ..side_status(states.get(side), engine.platform(side).budget())
+    });
     let mut problems = side_problems(&states, &sides);
+    problems.extend(push_problems(&sides, now));
     problems.extend(queue_problems(&statistics, now));
     problems.extend(waiting_problems(&mappings, holds));
     if let Some(Reload::Wrong { reason, .. }) = wrong {
@@ -268,7 +279,37 @@ fn side_status(state: &SideState, budget: Budget) -> SideStatus {
         paused_until: state.paused_until,
         trouble: state.trouble.as_ref().map(|(_, error)| error.to_string()),
         calls: Calls { made: budget.made, used: budget.used, limit: budget.limit },
+        objects: BTreeMap::new(),
     }
+}
+
+/// What keeps word of changes from arriving by itself, once for all the objects that it concerns.
+/// The polls bring it all the same, so it is never worse than degraded.
+fn push_problems(sides: &PerSide<SideStatus>, now: Timestamp) -> Vec<Problem> {
+    let mut found: BTreeMap<(String, Option<String>), Vec<String>> = BTreeMap::new();
+    for (side, status) in sides.iter() {
+        for (object, news) in &status.objects {
+            let Some(push) = &news.push else { continue };
+            let (why, hint) = match &push.state {
+                PushState::Down { why, hint } => (why.clone(), hint.clone()),
+                PushState::Recovering { why } => (why.clone(), None),
+                _ if push.doubted_until.is_some_and(|until| until > now) => (
+                    format!("polls found {} changes of which no word had arrived", push.missed),
+                    Some("see that the subscription covers every mapped field".to_owned()),
+                ),
+                _ => continue,
+            };
+            found.entry((why, hint)).or_default().push(format!("{side} {object}"));
+        }
+    }
+    found
+        .into_iter()
+        .map(|((why, hint), objects)| Problem {
+            state: HealthState::Degraded,
+            what: format!("{} found by polling: {why}", objects.join(", ")),
+            hint,
+        })
+        .collect()
 }
 
 fn side_problems(states: &PerSide<SideState>, sides: &PerSide<SideStatus>) -> Vec<Problem> {

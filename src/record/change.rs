@@ -42,6 +42,22 @@ pub enum Source {
     Retry,
 }
 
+impl Source {
+    /// The lower-case word for it, as machine-readable output has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Webhook => "webhook",
+            Self::Stream => "stream",
+            Self::Sweep => "sweep",
+            Self::Backfill => "backfill",
+            Self::Person => "person",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// Whose doing the change was, as far as the sender says. A hint only: an echo is proved by values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

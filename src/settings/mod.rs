@@ -207,6 +207,9 @@ pub struct Polling {
     /// Between two rounds at Salesforce.
     #[serde(deserialize_with = "duration")]
     pub salesforce: Duration,
+    /// Between two rounds of an object of which word arrives by itself.
+    #[serde(deserialize_with = "duration")]
+    pub net: Duration,
     /// Between two looks for deleted and merged records.
     #[serde(deserialize_with = "duration")]
     pub deletes: Duration,
