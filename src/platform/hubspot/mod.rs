@@ -13,6 +13,7 @@ mod paths;
 mod read;
 mod schema;
 mod search;
+pub mod webhook;
 mod wire;
 mod write;
 

@@ -177,6 +177,8 @@ pub(super) fn type_id(object: &str) -> &str {
         "company" | "companies" | "0-2" => "0-2",
         "deal" | "deals" | "0-3" => "0-3",
         "ticket" | "tickets" | "0-5" => "0-5",
+        "product" | "products" | "0-7" => "0-7",
+        "line_item" | "line_items" | "0-8" => "0-8",
         "task" | "tasks" | "0-27" => "0-27",
         "note" | "notes" | "0-46" => "0-46",
         "lead" | "leads" | "0-136" => "0-136",
