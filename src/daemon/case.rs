@@ -1,12 +1,14 @@
 //! One entry on its way through a settlement.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::directory::Snapshot;
 use super::fetch::Fetched;
 use crate::journal::{
     Known, LinkEntry, LinkState, PendingEntry, RejectEntry, RejectPlace, Subject,
 };
-use crate::mapping::{Directory, Mapping};
+use crate::mapping::Mapping;
 use crate::reconcile::{Base, Plan, Situation, settle};
 use crate::record::{ChangeKind, LinkId, PerSide, Record, RecordRef, Side};
 
@@ -22,6 +24,8 @@ pub(super) struct Case {
     pub(super) records: PerSide<Option<RecordRef>>,
     /// What each side has.
     pub(super) present: PerSide<Fetched>,
+    /// The owners and links by which the plan was made.
+    pub(super) directory: Arc<Snapshot>,
     /// What is to be done.
     pub(super) plan: Option<Plan>,
     /// How a lone record was recognised, for history.
@@ -41,8 +45,9 @@ impl Case {
             (None, Subject::Link(_)) => PerSide::default(),
         };
         let present = PerSide::default();
+        let directory = Arc::default();
         let withheld = BTreeSet::new();
-        Self { entry, known, records, present, plan: None, how: None, withheld }
+        Self { entry, known, records, present, directory, plan: None, how: None, withheld }
     }
 
     /// The link, where there is one.
@@ -115,9 +120,10 @@ impl Case {
     pub(super) fn decide(
         &mut self,
         mapping: &Mapping,
-        directory: &dyn Directory,
+        directory: &Arc<Snapshot>,
         now: jiff::Timestamp,
     ) {
+        self.directory = Arc::clone(directory);
         let base = self.base();
         let situation = Situation {
             mapping,
@@ -126,7 +132,7 @@ impl Case {
             base: &base,
             present: PerSide::from_fn(|side| self.present.get(side).presence()),
             open: &self.known.conflicts,
-            directory,
+            directory: directory.as_ref(),
             now,
         };
         let mut plan = settle(&situation);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Engine;
 use super::case::Case;
+use super::echo;
 use super::history::{lines, of_link};
 use super::limit::settle_mark;
 use super::settle::Settled;
@@ -18,7 +19,7 @@ use crate::mapping::Mapping;
 use crate::platform::{Refusal, RefusalKind};
 use crate::reconcile::recognise::key_value;
 use crate::reconcile::{LinkStep, PeerFate, Plan, WriteAction};
-use crate::record::{Change, LinkId, PerSide, RecordRef, Side, Source};
+use crate::record::{Change, Fingerprint, LinkId, PerSide, RecordRef, Side, Source};
 
 /// How a case ends.
 enum End {
@@ -328,6 +329,7 @@ impl<'a> Conclusion<'a> {
             LinkEntry::new(self.number, self.mapping.name.clone(), records.clone(), self.now);
         link.base = plan.base_after(&self.case.base(), &self.done);
         link.settled_at = Some(self.now);
+        link.shown = self.shown(plan, &self.lasting());
         link.fingerprints = self.fingerprints();
         let cause = self.cause();
         self.commit.history(of_link(self.number, self.now, side, rule, reason, cause));
@@ -367,6 +369,7 @@ impl<'a> Conclusion<'a> {
         link.settled_at = Some(self.now);
         link.fingerprints.extend(self.fingerprints());
         let end = self.lasting();
+        link.shown = self.shown(plan, &end);
         link.last_error = match &end {
             End::Later(why) => Some(why.clone()),
             _ => None,
@@ -376,6 +379,20 @@ impl<'a> Conclusion<'a> {
         self.commit.conflicts(self.number, &self.mapping.name, plan.conflicts.clone());
         self.commit.link(link);
         end
+    }
+
+    /// What both records show now that their writes are done, where the settlement came to its end
+    /// and both were read: a record that was only just created is read first.
+    fn shown(&self, plan: &Plan, end: &End) -> PerSide<Option<Fingerprint>> {
+        if !matches!(end, End::Finished) {
+            return PerSide::default();
+        }
+        PerSide::from_fn(|side| {
+            let record = self.case.present.get(side).record()?;
+            let write = plan.writes.get(side).as_ref().filter(|_| self.done.contains(&side));
+            let text = echo::showing(self.mapping, record, write, self.case.directory.as_ref());
+            Some(self.engine.journal.fingerprint(&text))
+        })
     }
 
     /// Whether the writes of a link came to their end.
@@ -404,6 +421,7 @@ impl<'a> Conclusion<'a> {
             return self.retired(link, side, to, heir, reason);
         }
         *link.records.get_mut(side) = Some(to.clone());
+        link.shown = PerSide::default();
         link.state = LinkState::Active;
         // The new record may have been heard of first, when nobody knew yet whose it was.
         self.commit.drop_match(&self.mapping.name, to.clone());
@@ -529,7 +547,7 @@ impl<'a> Conclusion<'a> {
     }
 
     /// The keyed hashes of what a person would look the link up by.
-    fn fingerprints(&self) -> BTreeSet<crate::record::Fingerprint> {
+    fn fingerprints(&self) -> BTreeSet<Fingerprint> {
         let keys = self
             .mapping
             .matching

@@ -47,7 +47,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            batch: 100,
+            batch: 200,
             window: Duration::from_millis(500),
             retry: Duration::from_secs(5),
             retry_at_most: Duration::from_secs(15 * 60),

@@ -14,6 +14,7 @@ mod conclude;
 mod connect;
 pub mod control;
 pub mod directory;
+mod echo;
 pub mod engine;
 mod explain;
 mod fetch;

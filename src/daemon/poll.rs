@@ -1,8 +1,8 @@
 //! Asks the platforms what changed, and writes it down.
 //!
 //! A page of changes becomes durable together with the cursor behind it, so that a crash repeats a
-//! page rather than lose it. What a listing shows to be agreed already is dropped here: the echo of
-//! our own write costs a look into the journal and no call.
+//! page rather than lose it. What a listing repeats is dropped here: the echo of our own write costs a
+//! look into the journal and no call (see `echo`).
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,8 +15,8 @@ use super::directory::Snapshot;
 use super::engine::{lock, objects};
 use super::fetch::{ask, pointers};
 use super::trouble::Trouble;
-use crate::journal::{CursorName, Heard, Lane, LinkEntry, LinkState};
-use crate::mapping::{Mapping, Reading};
+use crate::journal::{CursorName, Heard, Lane};
+use crate::mapping::Mapping;
 use crate::platform::{Ask, Cursor, Polled};
 use crate::record::{Change, ChangeKind, Raw, Record, RecordRef, Side, Source};
 
@@ -25,7 +25,7 @@ use crate::record::{Change, ChangeKind, Raw, Record, RecordRef, Side, Source};
 pub struct Heeded {
     /// Changes that the platforms listed.
     pub listed: usize,
-    /// Those that were written down: the rest repeat what was seen, or what is agreed already.
+    /// Those that were written down: the rest repeat what was seen, or what was weighed already.
     pub heard: usize,
 }
 
@@ -216,7 +216,7 @@ impl Engine {
         heard
     }
 
-    /// Drops what a listing repeats and what it shows to be agreed already.
+    /// Drops what a listing repeats and what the last settlement has weighed already.
     async fn sieve(&self, side: Side, object: &str, page: Polled) -> Result<Sieved, Trouble> {
         let latest = page.changes.iter().filter_map(|change| change.at).max();
         if let Some(latest) = latest {
@@ -233,7 +233,7 @@ impl Engine {
             }
             if change.kind == ChangeKind::Touched
                 && let Some(record) = &seen
-                && self.is_agreed(&mappings, record).await?
+                && self.is_weighed(&mappings, record).await?
             {
                 continue;
             }
@@ -242,7 +242,7 @@ impl Engine {
         Ok(sieved)
     }
 
-    /// Of a listing for one mapping, what is not agreed already.
+    /// Of a listing for one mapping, what no settlement has weighed yet.
     pub(super) async fn unsettled(
         &self,
         mapping: &Arc<Mapping>,
@@ -250,11 +250,11 @@ impl Engine {
     ) -> Result<Vec<Change>, Trouble> {
         let mut news = Vec::new();
         for (change, seen) in page.changes.into_iter().zip(page.seen) {
-            let agreed = match &seen {
-                Some(record) => self.is_agreed(std::slice::from_ref(mapping), record).await?,
+            let weighed = match &seen {
+                Some(record) => self.is_weighed(std::slice::from_ref(mapping), record).await?,
                 None => false,
             };
-            if !agreed {
+            if !weighed {
                 news.push(Change { source: Source::Backfill, ..change });
             }
         }
@@ -273,25 +273,6 @@ impl Engine {
         lock(&self.shown).retain(|record, (at, _)| {
             *at >= oldest || record.side != side || record.object != object
         });
-    }
-
-    /// Whether every mapping that knows the record has already agreed on all that it shows.
-    async fn is_agreed(&self, mappings: &[Arc<Mapping>], record: &Record) -> Result<bool, Trouble> {
-        let mut known = false;
-        for mapping in mappings {
-            let links = self.journal.links_of(&mapping.name, vec![record.key.clone()]).await?;
-            let Some(link) =
-                links.into_iter().flatten().next().filter(|link| link.state == LinkState::Active)
-            else {
-                return Ok(false);
-            };
-            let snapshot = self.snapshot_of(mapping, [record]).await?;
-            if !shows_base(mapping, &link, record, &snapshot) {
-                return Ok(false);
-            }
-            known = true;
-        }
-        Ok(known)
     }
 
     /// The owners, and the links that `records` point to.
@@ -334,30 +315,4 @@ impl Engine {
         }
         Ok(snapshot)
     }
-}
-
-/// Whether a listing shows exactly what both sides last agreed on.
-///
-/// This is safe to take for an echo although the listing may lag: it shows the record as it was at
-/// the stamped time. Had someone changed a mapped field before that time, it would show here; if
-/// someone changes one later, that change is stamped later and is listed in its turn.
-fn shows_base(mapping: &Mapping, link: &LinkEntry, record: &Record, snapshot: &Snapshot) -> bool {
-    let side = record.key.side;
-    if record.successor.is_some() || link.records.get(side).as_ref() != Some(&record.key) {
-        return false;
-    }
-    let across = link.records.get(side.other()).as_ref().map(|across| across.id.as_str());
-    if across != record.get(&mapping.sides.get(side).id_field).as_text() {
-        return false;
-    }
-    let object = &record.key.object;
-    mapping.fields.iter().all(|field| {
-        let place = field.sides.get(side).as_ref();
-        let Some(name) = place.and_then(|place| place.name(object)) else { return true };
-        match field.read(mapping, side, object, record.get(name), snapshot) {
-            Reading::Value(value) => link.base.values.get(&field.name) == Some(&value),
-            Reading::Aside(_) => true,
-            Reading::Bad(_) => false,
-        }
-    })
 }

@@ -21,9 +21,9 @@ use super::case::Case;
 use super::fetch::weighs_time;
 use super::trouble::Trouble;
 use crate::journal::{Commit, Intent, PendingEntry};
-use crate::mapping::Mapping;
+use crate::mapping::{Direction, Mapping};
 use crate::reconcile::{Decision, Verdict};
-use crate::record::{PerSide, Record, RecordRef, Side};
+use crate::record::{PerSide, Record, RecordRef, Side, Value};
 
 /// What one batch came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Engine {
     ) -> Result<(), Trouble> {
         // Collected, because a lazy iterator held over the wait keeps this from being spawned.
         let live: Vec<&Record> = cases.iter().flat_map(Case::live).collect();
-        let snapshot = self.snapshot_of(mapping, live).await?;
+        let snapshot = Arc::new(self.snapshot_of(mapping, live).await?);
         let now = self.clock.now();
         for case in &mut *cases {
             case.decide(mapping, &snapshot, now);
@@ -253,19 +253,25 @@ fn refs(cases: &[Case]) -> PerSide<BTreeSet<RecordRef>> {
     })
 }
 
-/// Whether the plan came out as it did for want of times: both sides have a value of their own, and
-/// the field's rules weigh times.
+/// Whether the plan came out as it did for want of times: both sides have an opinion of their own,
+/// and the field's rules weigh times. At a first meeting a blank is none; later one is where the
+/// mapping lets it clear the other side, so that the decision was not to leave the field.
 fn hangs_on_time(mapping: &Mapping, case: &Case) -> bool {
     let disputed = |decision: &Decision| {
         let PerSide { hubspot: Some(h), salesforce: Some(s) } = &decision.values else {
             return false;
         };
-        let moved = |value| decision.base.as_ref() != Some(value);
-        decision.verdict != Verdict::Agreed
-            && h != s
-            && moved(h)
-            && moved(s)
-            && mapping.field(&decision.field).is_some_and(weighs_time)
+        let spoke = |value: &Value| match &decision.base {
+            Some(base) => base != value,
+            None => !value.is_blank(),
+        };
+        h != s
+            && spoke(h)
+            && spoke(s)
+            && matches!(decision.verdict, Verdict::Settled(_) | Verdict::Parked)
+            && mapping
+                .field(&decision.field)
+                .is_some_and(|field| field.direction == Direction::Both && weighs_time(field))
     };
     case.plan.as_ref().is_some_and(|plan| plan.decisions.iter().any(disputed))
 }

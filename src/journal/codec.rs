@@ -17,7 +17,7 @@ use super::Error;
 use super::key::{Key, Kind, hex};
 
 /// The version of the layout of values.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How many bytes of payload one row carries.
 pub(super) const PIECE: usize = 3_800;

@@ -34,6 +34,9 @@ pub struct LinkEntry {
     pub fingerprints: BTreeSet<Fingerprint>,
     /// What both sides last agreed on.
     pub base: Base,
+    /// What each side's record showed to the mapping once the last settlement that came to its end
+    /// had written, as a keyed hash. None: the next settlement is to look at whatever it shows.
+    pub shown: PerSide<Option<Fingerprint>>,
     /// Whether it is alive.
     pub state: LinkState,
     /// When it was made.
@@ -60,6 +63,7 @@ impl LinkEntry {
             aliases: BTreeSet::new(),
             fingerprints: BTreeSet::new(),
             base: Base::default(),
+            shown: PerSide::default(),
             state: LinkState::Active,
             made,
             settled_at: None,

@@ -75,9 +75,9 @@ pub(super) fn above_zero<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::E
 
 pub(super) fn batch<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     match u32::deserialize(from)? {
-        count @ 1..=100 => Ok(count),
+        count @ 1..=200 => Ok(count),
         other => Err(D::Error::custom(format!(
-            "{other} is not between 1 and 100: HubSpot takes 100 records in a call"
+            "{other} is not between 1 and 200: Salesforce takes 200 records in a call"
         ))),
     }
 }

@@ -101,7 +101,7 @@ fn all_mistakes_are_told_at_once_with_their_place_and_a_way_out() {
       /etc/lockstep/lockstep.toml: hubspot.auth: "tokens" is none of token, oauth; did you mean "token"?
       /etc/lockstep/lockstep.toml: polling.deletes: 30 has no unit; write 30s, 30m or 30h
       /etc/lockstep/lockstep.toml: polling.sweep: "1 fortnight" is not a time such as 500ms, 30s, 5m, 2h or 7d
-      /etc/lockstep/lockstep.toml: settle.batch: 500 is not between 1 and 100: HubSpot takes 100 records in a call
+      /etc/lockstep/lockstep.toml: settle.batch: 500 is not between 1 and 200: Salesforce takes 200 records in a call
       /etc/lockstep/lockstep.toml: settle.window: "0s" is no time at all; write 1s or more
       /etc/lockstep/lockstep.toml: limits.share: 25 is not a share; write 0.25 for a quarter
       /etc/lockstep/lockstep.toml: limits.deletes: string "many" is not an integer

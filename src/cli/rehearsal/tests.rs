@@ -9,6 +9,7 @@ use super::*;
 use crate::daemon::{Clock, Engine, Options};
 use crate::journal::{Disk, Journal, MemoryStore};
 use crate::mapping::{Mappings, load};
+use crate::reconcile::limit::Limits;
 use crate::sandbox::SandboxClock;
 use crate::sandbox::hubspot::object::Object;
 use crate::sandbox::hubspot::ui::FIRST_USER;
@@ -26,13 +27,17 @@ fn shipped() -> Mappings {
 }
 
 fn start() -> (Sandbox, Engine) {
+    start_with(Options::default())
+}
+
+fn start_with(options: Options) -> (Sandbox, Engine) {
     let start = "2026-11-02T09:00:00Z".parse().unwrap();
     let sandbox = Sandbox::new(1, SandboxClock::starting_at(start));
     set_up(&sandbox);
     let journal = Journal::inline(MemoryStore::open(&Disk::default()), [7; 32]).unwrap();
     let platforms = in_process(&sandbox, &Clients::default()).unwrap();
     let clock = Clock::starting_at(start);
-    let engine = Engine::new(journal, platforms, shipped(), clock, Options::default(), 1);
+    let engine = Engine::new(journal, platforms, shipped(), clock, options, 1);
     (sandbox, engine)
 }
 
@@ -157,4 +162,95 @@ async fn a_contact_that_is_heard_of_before_its_conversion_is_nobodys_question() 
     assert_eq!(engine.journal.matches(None, None, 10).await.unwrap(), []);
     let named = sandbox.world().hubspot.value(Object::Contact, contact, "salesforce_id");
     assert_eq!(named.as_deref(), Some(&*converted.contact));
+}
+
+/// What the sandbox was asked since the last time, one line for each kind of call.
+fn asked(sandbox: &Sandbox) -> (u64, String) {
+    let mut world = sandbox.world();
+    let lines = world.calls.counted().iter().map(|(call, count)| {
+        format!("{count:>4} {:?} {} {} {:?}", call.side, call.method, call.route, call.status)
+    });
+    let table = lines.collect::<Vec<_>>().join("\n");
+    let total = world.calls.counted().values().sum();
+    world.calls.clear();
+    (total, table)
+}
+
+/// The calls in all: the polls that find the changes, reading, writing, and the polls that show the
+/// echo of what was written.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_changed_contacts_cost_forty_calls_at_most() {
+    // A whole database changed at once is what the limits are there to hold.
+    let limits = Limits { changes: u32::MAX, share: 100.0, ..Limits::default() };
+    let (sandbox, engine) = start_with(Options { limits, ..Options::default() });
+    let now = || sandbox.clock().now();
+    let mut contacts = Vec::new();
+    for person in people::make_up(1_000, &mut fastrand::Rng::with_seed(1)) {
+        let values = [
+            ("email", person.email.as_str()),
+            ("lastname", &person.last),
+            ("company", &person.company),
+            ("lifecyclestage", "marketingqualifiedlead"),
+        ];
+        let at = now();
+        let mut world = sandbox.world();
+        let made = world.hubspot.create_as_user(Object::Contact, &values, FIRST_USER, at);
+        contacts.push(made.unwrap());
+    }
+    engine.start().await.unwrap();
+    assert_eq!(pass(&engine).await.created.salesforce, 1_000);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        pass(&engine).await;
+    }
+    for contact in &contacts {
+        let at = now();
+        let mut world = sandbox.world();
+        let values = [("jobtitle", "Buyer")];
+        world.hubspot.edit_as_user(Object::Contact, *contact, &values, FIRST_USER, at).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    asked(&sandbox);
+    let settled = pass(&engine).await;
+    assert_eq!(settled.written.salesforce, 1_000, "{settled:?}");
+    let (there, table) = asked(&sandbox);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let echo = pass(&engine).await;
+    let (back, echoed) = asked(&sandbox);
+    let all = format!("{there} calls:\n{table}\nthe echo, {back} calls:\n{echoed}");
+    println!("{all}");
+    assert_eq!((echo.taken, echo.written), Default::default(), "{echo:?}\n{all}");
+    assert!(there + back <= 40, "{all}");
+}
+
+/// A field that flows the other way and was never agreed on, because the side that it flows from is
+/// blank: whoever edits it is heard, once, and what has been weighed is not weighed again.
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_a_field_without_a_base_is_weighed_once() {
+    let (sandbox, engine) = start();
+    let now = || sandbox.clock().now();
+    let values = [("email", "ada@example.com"), ("lifecyclestage", "marketingqualifiedlead")];
+    let at = now();
+    sandbox.world().hubspot.create_as_user(Object::Contact, &values, FIRST_USER, at).unwrap();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    let again = async || {
+        tokio::time::sleep(Duration::from_secs(1_300)).await;
+        let settled = pass(&engine).await;
+        (settled.taken, settled.written)
+    };
+    again().await;
+    assert_eq!(again().await, Default::default());
+    let (lead, user) = {
+        let world = sandbox.world();
+        let lead = world.salesforce.records("Lead").next().unwrap().id.clone();
+        (lead, world.salesforce.staff.sales[0].clone())
+    };
+    for opted_out in [true, false, true] {
+        let at = now();
+        let edit = map(json!({"HasOptedOutOfEmail": opted_out}));
+        sandbox.world().salesforce.person_edits(at, &user, &lead, &edit).unwrap();
+        assert_eq!(again().await, (1, Default::default()), "{opted_out}");
+        assert_eq!(again().await, Default::default(), "{opted_out}");
+    }
 }

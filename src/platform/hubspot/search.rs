@@ -97,8 +97,11 @@ impl HubSpot {
         };
         let last =
             page.results.iter().map(|object| object.id.0.clone()).max_by_key(|id| by_number(id));
-        // A full page may be the last, and a page that is not full is: the next one tells.
-        let more = page.results.len() >= PAGE as usize || page.after().is_some();
+        // A page that is not full is the last; so is one that says that it holds every hit. Of any
+        // other full one only the next tells.
+        let is_whole = page.total == u64::try_from(page.results.len()).ok();
+        let is_full = page.results.len() >= PAGE as usize;
+        let more = page.after().is_some() || (is_full && !is_whole);
         let next = match last {
             Some(last) if more => PollPlace { from: Some(from), to: Some(to), after: Some(last) },
             _ => PollPlace { from: Some(self.overlapping(to)), to: None, after: None },
