@@ -65,6 +65,9 @@ impl From<ServiceError> for Failure {
                 .hint("is another `lockstep run` at work? see directories.runtime in the settings"),
             ServiceError::Http { .. } => Self::from_error(Exit::Usage, &error)
                 .hint("choose another port, or leave http.listen out"),
+            ServiceError::Webhooks(ref why) => {
+                Self::from_error(Exit::Usage, &error).hint(why.hint())
+            }
             ServiceError::System { .. } => Self::from_error(Exit::Internal, &error),
         }
     }

@@ -13,6 +13,7 @@ use super::Clock;
 use super::directory::Owners;
 use super::intake::Intake;
 use super::trouble::Trouble;
+use super::webhooks::Counts;
 use crate::journal::Journal;
 use crate::mapping::{Mapping, Mappings};
 use crate::platform::{Error, Identity, Platform};
@@ -94,6 +95,8 @@ pub struct Engine {
     pub wake: Notify,
     /// Where the news of each object comes from.
     pub intake: Intake,
+    /// What became of the webhooks that arrived.
+    pub webhooks: Counts,
     mappings: ArcSwap<Mappings>,
     owners: Mutex<Option<(Instant, Arc<Owners>)>>,
     sides: Mutex<PerSide<SideState>>,
@@ -122,6 +125,7 @@ impl Engine {
             clock,
             wake: Notify::new(),
             intake: Intake::default(),
+            webhooks: Counts::default(),
             mappings: ArcSwap::new(mappings.into()),
             owners: Mutex::default(),
             sides: Mutex::default(),
@@ -177,6 +181,11 @@ impl Engine {
         let owners = Arc::new(Owners::new(listed));
         *lock(&self.owners) = Some((Instant::now(), Arc::clone(&owners)));
         Ok(owners)
+    }
+
+    /// The owners as they were last listed, without asking anyone.
+    pub(super) fn known_owners(&self) -> Option<Arc<Owners>> {
+        lock(&self.owners).as_ref().map(|(_, owners)| Arc::clone(owners))
     }
 
     /// Notes how a call on a side went, for `status`, and passes it on.

@@ -38,6 +38,7 @@ pub mod settle;
 pub mod status;
 mod tokens;
 pub mod trouble;
+pub mod webhooks;
 mod write;
 
 pub use clock::Clock;

@@ -17,7 +17,7 @@ use super::answer::Office;
 use super::control::stopped;
 use super::reload::{Reload, Reloader};
 use super::service::{ServiceError, assemble};
-use super::{Engine, Stream, Trouble, control, http, reload};
+use super::{Engine, Stream, Trouble, control, http, reload, webhooks};
 use crate::journal::{self, HistoryBounds};
 use crate::record::Side;
 use crate::settings::{Effective, Settings};
@@ -154,6 +154,9 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
         let bound = http::listen(address).await;
         let listener = bound.map_err(|source| ServiceError::Http { address, source })?;
         tasks.spawn(http::serve(listener, office, shared.stopping()));
+    }
+    if let Some(door) = webhooks::open(effective, &shared.engine).await? {
+        tasks.spawn(door.serve(shared.stopping()));
     }
     spawn_loops(&mut tasks, &shared);
     tell(&[NotifyState::Ready, NotifyState::Status("signing in")]);

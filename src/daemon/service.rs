@@ -49,6 +49,9 @@ pub enum ServiceError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Webhooks cannot be listened for.
+    #[error(transparent)]
+    Webhooks(#[from] super::webhooks::WebhooksError),
     /// The system refuses something else.
     #[error("cannot {doing}")]
     System {

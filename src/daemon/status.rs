@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intake::{ObjectNews, PushState};
 use super::reload::Reload;
+use super::webhooks::WebhookStatus;
 use super::{Engine, Settled, SideState, Trouble, poll::Heeded};
 use crate::journal::{Lane, Statistics};
 use crate::platform::{Budget, ErrorKind};
@@ -40,6 +41,9 @@ pub struct Status {
     pub sides: PerSide<SideStatus>,
     /// Each mapping, in the order of their files.
     pub mappings: Vec<MappingStatus>,
+    /// What became of HubSpot's webhooks; nothing where they are not listened for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<WebhookStatus>,
     /// Holds that wait for a person.
     pub holds: usize,
     /// Links that are being settled.
@@ -246,6 +250,7 @@ pub(super) async fn status(
         health: Health::new(problems),
         sides,
         mappings,
+        webhooks: engine.webhooks.status(),
         holds,
         settling: statistics.taken,
         journal_bytes: statistics.usage.disk,

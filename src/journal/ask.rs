@@ -35,6 +35,17 @@ pub struct Known {
     pub intent: Option<Intent>,
 }
 
+/// What is known of a record's link, in one view: by this an echo of our own write is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The link that answers for the record. It may have ended.
+    pub link: LinkEntry,
+    /// Whether it waits to be settled, or is being settled.
+    pub waits: bool,
+    /// What a settlement is about to write, or was when the process ended.
+    pub intent: Option<Intent>,
+}
+
 /// How much of what there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -82,6 +93,29 @@ impl Journal {
         let mapping = mapping.to_owned();
         self.read(move |txn| records.iter().map(|record| txn.link_of(&mapping, record)).collect())
             .await
+    }
+
+    /// How the link of each record stands, in their order, all of it in one view.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn standings(
+        &self,
+        mapping: &str,
+        records: Vec<RecordRef>,
+    ) -> Result<Vec<Option<Standing>>, Error> {
+        let mapping = mapping.to_owned();
+        self.read(move |txn| {
+            let standing = |record| {
+                let Some(link) = txn.link_of(&mapping, record)? else { return Ok(None) };
+                let subject = Subject::Link(link.id);
+                let waits = txn.pending(&subject)?.is_some();
+                let intent = txn.get(&subject.intent_key())?;
+                Ok(Some(Standing { link, waits, intent }))
+            };
+            records.iter().map(standing).collect()
+        })
+        .await
     }
 
     /// The links of a mapping that have a fingerprint. They may have ended.

@@ -28,7 +28,7 @@ pub mod sled;
 pub mod store;
 mod txn;
 
-pub use ask::{Known, Statistics};
+pub use ask::{Known, Standing, Statistics};
 pub use check::{Problem, Report};
 pub use commit::{Commit, Done, MOST_STEPS};
 pub use error::Error;

@@ -13,7 +13,7 @@ const PREFIX: &str = "LOCKSTEP_";
 /// Variables that begin like a setting and are none.
 const NOT_SETTINGS: [&str; 1] = ["LOCKSTEP_CONFIG"];
 /// Keys whose values are paths. A relative one begins at the folder of the file that says it.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 11] = [
     "directories.state",
     "directories.runtime",
     "directories.mappings",
@@ -21,6 +21,10 @@ const PATHS: [&str; 7] = [
     "hubspot.client_secret_file",
     "salesforce.client_secret_file",
     "salesforce.key_file",
+    "webhooks.secret_file",
+    "webhooks.certificate_file",
+    "webhooks.key_file",
+    "webhooks.developer_key_file",
 ];
 
 /// What settings are made of. A value, so that a test needs neither files nor an environment.
@@ -163,7 +167,8 @@ pub struct Effective {
 
 impl Effective {
     /// Where the secret with this credential's name is to be read: `hubspot_token`,
-    /// `hubspot_client_secret`, `salesforce_client_secret` or `salesforce_key`.
+    /// `hubspot_client_secret`, `salesforce_client_secret`, `salesforce_key`,
+    /// `hubspot_webhook_secret` or `hubspot_developer_key`.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.get(name)
@@ -321,6 +326,10 @@ fn take(
 ) {
     for (key, value, origin) in layer {
         let empty = matches!(&value.kind, ValueKind::Table(table) if table.is_empty());
+        // A file without any setting has an empty table without a name.
+        if empty && key.is_empty() {
+            continue;
+        }
         if empty && known.iter().any(|known| known.split('.').next() == Some(key.as_str())) {
             continue;
         }
@@ -434,6 +443,8 @@ fn secret_places(
                 "hubspot_token" => &settings.hubspot.token_file,
                 "hubspot_client_secret" => &settings.hubspot.client_secret_file,
                 "salesforce_client_secret" => &settings.salesforce.client_secret_file,
+                "hubspot_webhook_secret" => &settings.webhooks.secret_file,
+                "hubspot_developer_key" => &settings.webhooks.developer_key_file,
                 _ => &settings.salesforce.key_file,
             };
             let credential =

@@ -10,9 +10,11 @@
 mod load;
 mod parse;
 mod secret;
+mod webhooks;
 
 pub use load::{Effective, Entry, Mistake, Origin, SettingsError, Sources, default_file, load};
 pub use secret::{Secret, SecretError, write_private};
+pub use webhooks::{Network, SignatureVersion, Webhooks};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub journal: Journal,
     /// The loopback listener.
     pub http: Http,
+    /// The listener that HubSpot calls.
+    pub webhooks: Webhooks,
     /// The log.
     pub logs: Logs,
     /// The process.

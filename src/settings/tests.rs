@@ -42,6 +42,13 @@ fn the_defaults_load_and_every_commented_setting_in_them_is_one() {
 }
 
 #[test]
+fn a_file_without_settings_is_no_mistake() {
+    for text in ["\n", "# nothing yet\n", "[polling]\n"] {
+        assert_eq!(settings(text, &[]).settle.batch, settings("", &[]).settle.batch, "{text:?}");
+    }
+}
+
+#[test]
 fn the_environment_goes_before_the_file_and_the_file_before_systemd() {
     let file = "[directories]\nstate = \"data\"\nmappings = \"/srv/m\"\n[settle]\nbatch = 50\n";
     let environment = [

@@ -21,3 +21,4 @@ mod readme;
 mod sign_in;
 mod source;
 mod units;
+mod webhooks;

@@ -64,6 +64,8 @@ fn both_units_run_what_exists_and_give_it_what_it_needs() {
                 "hubspot_client_secret",
                 "salesforce_client_secret",
                 "salesforce_key",
+                "hubspot_webhook_secret",
+                "hubspot_developer_key",
             ];
             assert!(known.contains(&id), "{name}: {id} is no secret of the settings");
         }

@@ -363,7 +363,7 @@ pub(super) fn merge(
 }
 
 /// `gdpr-delete`: by id, or by address with `idProperty`.
-pub(super) fn erase(account: &mut Account, asked: &Asked<'_>, by: &By) -> Result<Answer, Refusal> {
+pub(super) fn erase(account: &mut Account, asked: &Asked<'_>) -> Result<Answer, Refusal> {
     let body = asked.json()?;
     let object_id = body.get("objectId").and_then(Value::as_str);
     let object_id = object_id
@@ -372,9 +372,9 @@ pub(super) fn erase(account: &mut Account, asked: &Asked<'_>, by: &By) -> Result
     if body.get("idProperty").and_then(Value::as_str) == Some("email") {
         let table = account.table(Object::Contact);
         let id = table.by_unique("email", &object_id).map(|record| record.id);
-        account.erase(id, Some(&object_id), by);
+        account.erase(id, Some(&object_id));
     } else {
-        account.erase(object_id.parse().ok(), None, by);
+        account.erase(object_id.parse().ok(), None);
     }
     Ok(Answer::empty(204))
 }

@@ -11,7 +11,6 @@
 
 mod admin;
 mod bulk;
-pub mod bus;
 pub mod changes;
 mod cursor;
 mod derive;
@@ -102,9 +101,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     };
     let mut world = sandbox.world();
     world.salesforce.begin(incoming.now);
-    let now = incoming.now;
     let (reply, route) = serve(&mut world, incoming);
-    world.publish_events(now);
     respond(reply, route)
 }
 

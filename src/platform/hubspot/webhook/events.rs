@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::wire::{EventJson, INTEGRATION, REDACTED};
+use super::wire::{EventJson, IMPORT, INTEGRATION, REDACTED};
 use crate::platform::hubspot::paths::type_id;
 use crate::platform::hubspot::wire::{Text, moment};
 use crate::record::{Change, ChangeKind, Origin, Raw, RecordRef, Source};
@@ -58,6 +58,9 @@ pub struct Word {
     pub change: Change,
     /// What is said of one property; none where the event is not about one.
     pub fact: Option<Fact>,
+    /// Whether it comes from an import, of which there may be a hundred thousand: nobody waits for
+    /// the one more than for the other.
+    pub bulk: bool,
 }
 
 /// What a delivery says.
@@ -236,7 +239,9 @@ impl Sender<'_> {
             let record = RecordRef::hubspot(name.clone(), id);
             let at = moment(&self.event.occurred_at.0);
             let source = Source::Webhook;
-            Word { change: Change { record, kind, at, source, origin: self.origin() }, fact: None }
+            let bulk = self.event.change_source.0 == IMPORT;
+            let change = Change { record, kind, at, source, origin: self.origin() };
+            Word { change, fact: None, bulk }
         })
     }
 

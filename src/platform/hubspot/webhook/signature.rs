@@ -130,6 +130,25 @@ impl Verifier {
         })
     }
 
+    /// What the headers alone tell, before the body is read: whether there is a signature at all,
+    /// and whether it is too old.
+    ///
+    /// # Errors
+    /// Where no body could make the request good.
+    pub fn glance(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), Unverified> {
+        let mut carried =
+            self.accepted.iter().filter(|version| signature_of(headers, **version).is_some());
+        match carried.next() {
+            None => Err(Unverified::Unsigned),
+            Some(Version::V3)
+                if !header(headers, TIMESTAMP).is_some_and(|stamp| is_fresh(stamp, now)) =>
+            {
+                Err(Unverified::Stale)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Whether HubSpot wrote `request`, at `now`. The strongest accepted version that the request
     /// carries decides alone: a wrong signature is not made good by a weaker right one.
     ///

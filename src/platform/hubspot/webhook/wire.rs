@@ -45,3 +45,6 @@ pub(super) const INTEGRATION: &str = "INTEGRATION";
 
 /// What stands in the place of a sensitive value.
 pub(super) const REDACTED: &str = "REDACTED";
+
+/// The `changeSource` of what came by a file.
+pub(super) const IMPORT: &str = "IMPORT";

@@ -1,4 +1,0 @@
-mod course;
-mod figures;
-mod time;
-mod turns;
