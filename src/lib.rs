@@ -21,6 +21,7 @@
 //! | hold | plans that a safety limit stopped until a person releases them: [`journal::Hold`] |
 //! | reject | a write that the platform refused for good, kept with its reason |
 //! | lane | how urgent what waits is: handoff, ordinary, backfill: [`journal::Lane`] |
+//! | handoff | one qualified lead's way from marketing to sales and back: [`handoff::Handoff`] |
 //! | history | who changed which field, from what to what, by which rule, and when |
 //!
 //! # The life of a change
@@ -50,6 +51,7 @@
 //!
 //! ```text
 //! record ← mapping ← reconcile ← journal ← daemon ← cli
+//! record ← mapping ← handoff ←── journal
 //! record ← platform ←───────────────────── daemon
 //! record ← settings ←───────────────────── daemon
 //!                              sandbox ←─────────── cli
@@ -60,6 +62,7 @@
 //! | [`record`] | the words that both sides share | clock, network, store: it is pure |
 //! | [`mapping`] | the admin's files: parse, check, compile; conditions, transforms | pure as well |
 //! | [`reconcile`] | decide one link, limit many, recognise who is the same | pure as well |
+//! | [`handoff`] | one handoff's state, business time, service levels, whose turn it is, the report's figures | pure as well |
 //! | [`platform`] | the trait of a side, the HTTP seam, signing in, one client a vendor | mappings, the journal, the sandbox |
 //! | [`journal`] | what is remembered; the one room that knows a storage engine | the platforms |
 //! | [`settings`] | defaults, file, environment, systemd | what they are used for |
@@ -91,6 +94,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod handoff;
 pub mod journal;
 pub mod mapping;
 pub mod platform;

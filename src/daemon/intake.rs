@@ -126,6 +126,8 @@ struct Book {
     rounds: BTreeMap<(Side, String, Stream), Timestamp>,
     /// The latest change of each record of which word arrived, by the platform's stamp.
     heard: BTreeMap<RecordRef, Timestamp>,
+    /// What was stamped before this may have been forgotten.
+    forgotten: Option<Timestamp>,
 }
 
 /// Where the news of every object comes from.
@@ -159,8 +161,13 @@ impl Intake {
         now: Timestamp,
     ) {
         let mut book = lock(&self.0);
-        let news = book.objects.entry((side, object.to_owned())).or_default();
+        let Book { objects, rounds, .. } = &mut *book;
+        let news = objects.entry((side, object.to_owned())).or_default();
         let healthy = state == PushState::Healthy;
+        if healthy && news.push.as_ref().is_none_or(|push| push.state != PushState::Healthy) {
+            // What happened between the last round and the first word is for one more round.
+            rounds.retain(|(of, name, _), _| *of != side || name != object);
+        }
         match &mut news.push {
             Some(push) => {
                 if push.state.word() != state.word() {
@@ -222,6 +229,7 @@ impl Intake {
             times.sort_unstable();
             let oldest = times[times.len() / 2];
             book.heard.retain(|_, at| *at > oldest);
+            book.forgotten = book.forgotten.max(Some(oldest));
         }
     }
 
@@ -233,7 +241,7 @@ impl Intake {
     /// that is remembered.
     pub fn polled(&self, side: Side, object: &str, found: &[Change], now: Timestamp) -> usize {
         let mut book = lock(&self.0);
-        let Book { objects, heard, .. } = &mut *book;
+        let Book { objects, heard, forgotten, .. } = &mut *book;
         let news = objects.entry((side, object.to_owned())).or_default();
         if !found.is_empty() {
             news.last.insert(Source::Poll, now);
@@ -241,9 +249,7 @@ impl Intake {
         let Some(push) = news.push.as_mut().filter(|push| push.state == PushState::Healthy) else {
             return 0;
         };
-        let forgotten =
-            if heard.len() > REMEMBERED / 2 { heard.values().min().copied() } else { None };
-        let from = push.since.max(forgotten.unwrap_or(push.since)).saturating_add(SKEW);
+        let from = Some(push.since).max(*forgotten).unwrap_or(push.since).saturating_add(SKEW);
         let until = now.saturating_sub(LATE);
         let (Ok(from), Ok(until)) = (from, until) else { return 0 };
         let missed = found
@@ -321,10 +327,14 @@ mod tests {
         set(&intake, PushState::Starting, 20);
         assert!(due(&intake, 30), "starting is not healthy");
         set(&intake, PushState::Healthy, 40);
+        assert!(due(&intake, 41), "one more round for what happened before");
+        intake.note_round(Side::Salesforce, "Lead", Stream::Changed, at(41));
+        set(&intake, PushState::Healthy, 42);
         assert!(!due(&intake, 45));
-        assert!(due(&intake, 300), "the net is due");
+        assert!(due(&intake, 341), "the net is due");
+        intake.note_round(Side::Salesforce, "Lead", Stream::Deleted, at(0));
         assert!(
-            intake.is_due(Side::Salesforce, "Lead", Stream::Deleted, NET, at(45)),
+            intake.is_due(Side::Salesforce, "Lead", Stream::Deleted, NET, at(300)),
             "each listing has its own round"
         );
         for state in [

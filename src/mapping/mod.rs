@@ -15,11 +15,13 @@ pub mod domain;
 pub mod example;
 mod file;
 mod fingerprint;
+pub mod handoff;
 mod load;
 pub mod model;
 mod parse;
 mod place;
 mod schema;
+pub mod template;
 pub mod transform;
 
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use condition::{Condition, ConditionError, Facts, Sight};
 pub use diagnostic::{Diagnostic, Report, Severity, Source};
 pub use domain::{BadValue, Directory, OwnerFound, OwnerMissing, Reading};
 pub use example::{Example, ExampleRecord, Expected};
+pub use handoff::HandoffSpec;
 pub use load::{Mappings, load};
 pub use model::{
     Assign, BackRule, BlankRule, Create, Direction, FarEdit, Field, FieldSide, Kind, Mapping,
@@ -38,3 +41,4 @@ pub use model::{
 };
 pub use place::Spot;
 pub use schema::schema;
+pub use template::Template;

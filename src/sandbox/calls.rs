@@ -77,6 +77,7 @@ pub struct Calls {
     counted: BTreeMap<CallKey, u64>,
     purposes: BTreeMap<(Side, Purpose), u64>,
     unmodelled: BTreeMap<(Side, String), u64>,
+    pushes: BTreeMap<(Side, String, String), u64>,
     recent: VecDeque<CallDetail>,
 }
 
@@ -108,6 +109,18 @@ impl Calls {
     /// The last calls in detail, the oldest first.
     pub fn recent(&self) -> impl Iterator<Item = &CallDetail> {
         self.recent.iter()
+    }
+
+    /// What the platforms pushed: how often, by side, what it was (`webhook`, `Subscribe`, …) and
+    /// what came of it. It is no call of a client, and so in none of the other counts.
+    #[must_use]
+    pub fn pushes(&self) -> &BTreeMap<(Side, String, String), u64> {
+        &self.pushes
+    }
+
+    /// Notes something that a platform pushed.
+    pub(super) fn push(&mut self, side: Side, what: &str, outcome: &str) {
+        *self.pushes.entry((side, what.to_owned(), outcome.to_owned())).or_default() += 1;
     }
 
     /// Forgets all counts and details.

@@ -83,6 +83,42 @@ pub enum Fault {
     LateCommit,
     /// A Salesforce query locator is forgotten between two pages.
     CutLocator,
+    /// HubSpot's events that wait are sent in another order.
+    WebhooksShuffled,
+    /// A delivery of HubSpot's is made twice.
+    WebhooksDuplicated,
+    /// A delivery of HubSpot's is made minutes late.
+    WebhooksLate,
+    /// A delivery of HubSpot's is never made.
+    WebhooksLost,
+    /// Somebody without the secret sends a delivery with other values.
+    WebhooksForged,
+    /// Somebody sends an overheard delivery again, minutes later, as it was.
+    WebhooksRepeated,
+    /// A Salesforce event stream breaks off.
+    StreamCut,
+    /// A Salesforce event stream falls silent and stays open.
+    StreamStall,
+    /// A field is added before the next Salesforce event.
+    StreamSchemaChange,
+    /// A Salesforce replay id counts as too old.
+    ReplayExpired,
+    /// A Salesforce event has lost its body.
+    Gap,
+    /// A Salesforce event says that an object's changes were too many to tell.
+    Overflow,
+    /// A Salesforce event names all records of an object.
+    WildcardEvent,
+    /// A Salesforce event is told twice, the second time under a new replay id.
+    DuplicateEvent,
+    /// A Salesforce event is told seconds late.
+    LateEvent,
+    /// A Salesforce event is never told.
+    LostEvent,
+    /// The org's allowance of delivered events is used up.
+    QuotaExhausted,
+    /// The event service answers that it is unavailable, with a status that says otherwise.
+    PubsubUnavailable,
 }
 
 /// One entry of the registry.
@@ -138,6 +174,106 @@ pub const FAULTS: &[FaultSpec] = &[
     FaultSpec {
         sides: &[Side::Salesforce],
         ..spec("cut-locator", Fault::CutLocator, "a query locator is forgotten between two pages")
+    },
+    FaultSpec {
+        sides: &[Side::HubSpot],
+        ..spec(
+            "webhooks-shuffled",
+            Fault::WebhooksShuffled,
+            "events that wait are sent in another order",
+        )
+    },
+    FaultSpec {
+        sides: &[Side::HubSpot],
+        ..spec("webhooks-duplicated", Fault::WebhooksDuplicated, "a delivery is made twice")
+    },
+    FaultSpec {
+        sides: &[Side::HubSpot],
+        ..spec("webhooks-late", Fault::WebhooksLate, "a delivery is made minutes late")
+    },
+    FaultSpec {
+        sides: &[Side::HubSpot],
+        ..spec("webhooks-lost", Fault::WebhooksLost, "a delivery is never made")
+    },
+    FaultSpec {
+        sides: &[Side::HubSpot],
+        ..spec(
+            "webhooks-forged",
+            Fault::WebhooksForged,
+            "a delivery with other values and a bad signature is sent besides",
+        )
+    },
+    FaultSpec {
+        sides: &[Side::HubSpot],
+        ..spec(
+            "webhooks-repeated",
+            Fault::WebhooksRepeated,
+            "an overheard delivery is sent again, too old",
+        )
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("stream-cut", Fault::StreamCut, "an event stream breaks off")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("stream-stall", Fault::StreamStall, "an event stream falls silent and stays open")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec(
+            "stream-schema-change",
+            Fault::StreamSchemaChange,
+            "a field is added before the next event",
+        )
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("replay-expired", Fault::ReplayExpired, "a replay id counts as too old")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("gap", Fault::Gap, "an event has lost its body")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("overflow", Fault::Overflow, "an event says that changes were too many to tell")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("wildcard-event", Fault::WildcardEvent, "an event names all records of its object")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec(
+            "duplicate-event",
+            Fault::DuplicateEvent,
+            "an event is told twice, under two replay ids",
+        )
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("late-event", Fault::LateEvent, "an event is told seconds late")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec("lost-event", Fault::LostEvent, "an event is never told")
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec(
+            "quota-exhausted",
+            Fault::QuotaExhausted,
+            "the org's allowance of delivered events is used up",
+        )
+    },
+    FaultSpec {
+        sides: &[Side::Salesforce],
+        ..spec(
+            "pubsub-unavailable",
+            Fault::PubsubUnavailable,
+            "the event service answers that it is unavailable",
+        )
     },
 ];
 

@@ -6,6 +6,7 @@
 
 mod codes;
 mod poll;
+pub mod pubsub;
 mod query;
 mod read;
 mod schema;
@@ -293,6 +294,35 @@ impl Platform for Salesforce {
         values: &[String],
     ) -> Result<BTreeMap<String, u64>, Error> {
         self.count(object, field, values).await
+    }
+}
+
+/// The Pub/Sub API is let in by the same token as the REST API.
+#[async_trait]
+impl pubsub::Sessions for Salesforce {
+    async fn session(&self) -> Result<pubsub::Session, Error> {
+        let identity = self.identity().await?;
+        let access = self.client.access().await?;
+        Ok(pubsub::Session {
+            token: access.bearer,
+            instance: identity.pages,
+            tenant: identity.account,
+            user: identity.author_id,
+            client: self.settings.client.clone(),
+        })
+    }
+
+    async fn refused(&self, token: &secrecy::SecretString) {
+        self.client.refused(token).await;
+    }
+
+    async fn allocation(&self) -> Result<Option<(u64, u64)>, Error> {
+        const DOING: &str = "asking for the org's limits";
+        let route = "/services/data/{version}/limits";
+        let answer = self.ask(self.get(route, self.path("/limits"), DOING)).await?;
+        let limits: wire::Limits = self.shape(DOING, &answer)?;
+        let events = limits.events;
+        Ok(events.max.zip(events.remaining).map(|(max, left)| (max.saturating_sub(left), max)))
     }
 }
 

@@ -73,6 +73,22 @@ pub(super) struct Resources {
     pub identity: String,
 }
 
+/// The part of the org's limits that is needed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    #[serde(rename = "DailyDeliveredPlatformEvents")]
+    pub events: Limit,
+}
+
+/// One limit. A platform that writes it in another way says nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Limit {
+    pub max: Option<u64>,
+    pub remaining: Option<u64>,
+}
+
 /// What `/composite` answers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

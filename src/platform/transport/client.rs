@@ -309,6 +309,11 @@ impl Client {
         self.tokens.token().await
     }
 
+    /// Says that `used` was refused where this client did not call itself.
+    pub async fn refused(&self, used: &secrecy::SecretString) {
+        self.tokens.refused(used).await;
+    }
+
     /// The server's time by the `Date` of its last answer, carried on by tokio's clock. It has
     /// whole seconds, cut: never later than the truth by more than the way back took.
     #[must_use]

@@ -283,7 +283,7 @@ fn perform(
         ("POST", Target::Batch(object, what)) => batch::call(account, asked, object, &what, by),
         ("POST", Target::Search(object)) => search::call(account, asked, object),
         ("POST", Target::Merge(object)) => objects::merge(account, asked, object, by),
-        ("POST", Target::Erase) => objects::erase(account, asked),
+        ("POST", Target::Erase) => objects::erase(account, asked, by),
         (_, Target::Properties(object, rest)) => {
             let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
             definitions::call(account, asked, object, &rest)

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::object::Object;
+use super::webhooks::What;
 use super::world::Account;
 use super::write::{Actor, By, Changes};
 
 /// A record's kind and id.
 pub type End = (Object, u64);
+
+/// An edge that began or, with `true`, ended.
+type Edge = (End, End, AssociationType, bool);
 
 /// One type of association in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +93,9 @@ impl Associations {
             .map(|((_, id), types)| (*id, types))
     }
 
-    fn insert(&mut self, from: End, to: End, kind: AssociationType) {
-        self.edges.entry(from).or_default().entry(to).or_default().insert(kind.id);
+    fn insert(&mut self, from: End, to: End, kind: AssociationType) -> bool {
         self.edges.entry(to).or_default().entry(from).or_default().insert(kind.reverse);
+        self.edges.entry(from).or_default().entry(to).or_default().insert(kind.id)
     }
 
     fn remove_type(&mut self, from: End, to: End, kind: AssociationType) -> bool {
@@ -109,12 +113,12 @@ impl Associations {
         removed
     }
 
-    fn remove(&mut self, from: End, to: End) -> bool {
-        let removed = self.edges.get_mut(&from).and_then(|edges| edges.remove(&to)).is_some();
+    fn remove(&mut self, from: End, to: End) -> BTreeSet<u32> {
+        let removed = self.edges.get_mut(&from).and_then(|edges| edges.remove(&to));
         if let Some(edges) = self.edges.get_mut(&to) {
             edges.remove(&from);
         }
-        removed
+        removed.unwrap_or_default()
     }
 
     /// Takes all edges of a record away and returns them.
@@ -147,7 +151,10 @@ impl Account {
         };
         let fresh_deal = from.0 == Object::Deal || to.0 == Object::Deal;
         let known = self.associations.with_types(from, to.0).any(|(id, _)| id == to.1);
-        self.associations.insert(from, to, plain);
+        let mut told: Vec<Edge> = Vec::new();
+        if self.associations.insert(from, to, plain) {
+            told.push((from, to, plain, false));
+        }
         let primary = types(from.0, to.0).find(|kind| kind.label == Some("Primary"));
         if let Some(primary) = primary {
             // The end that has one primary company.
@@ -160,11 +167,17 @@ impl Account {
             if current.is_none() || kind.label.is_some() {
                 let there = types(owner.0, Object::Company).find(|kind| kind.id == of_owner)?;
                 if let Some(old) = current {
-                    self.associations.remove_type(owner, (Object::Company, old), there);
+                    let old = (Object::Company, old);
+                    if old != company && self.associations.remove_type(owner, old, there) {
+                        told.push((owner, old, there, true));
+                    }
                 }
-                self.associations.insert(owner, company, there);
+                if self.associations.insert(owner, company, there) {
+                    told.push((owner, company, there, false));
+                }
             }
         }
+        self.tell_edges(&told, by);
         self.recount(from, to, by);
         if fresh_deal && !known && self.settings.deals_move_stage {
             let deal = if from.0 == Object::Deal { from.1 } else { to.1 };
@@ -176,15 +189,34 @@ impl Account {
     /// Ends every association of two records, or one type of it, and says whether there was one.
     pub(super) fn dissociate(&mut self, from: End, to: End, type_id: Option<u32>, by: &By) -> bool {
         let kind = type_id.and_then(|id| types(from.0, to.0).find(|kind| kind.id == id));
-        let removed = match (type_id, kind) {
-            (None, _) => self.associations.remove(from, to),
-            (Some(_), Some(kind)) => self.associations.remove_type(from, to, kind),
-            (Some(_), None) => false,
+        let removed: Vec<AssociationType> = match (type_id, kind) {
+            (None, _) => {
+                let gone = self.associations.remove(from, to);
+                types(from.0, to.0).filter(|kind| gone.contains(&kind.id)).collect()
+            }
+            (Some(_), Some(kind)) => {
+                let gone = self.associations.remove_type(from, to, kind);
+                gone.then_some(kind).into_iter().collect()
+            }
+            (Some(_), None) => Vec::new(),
         };
-        if removed {
-            self.recount(from, to, by);
+        if removed.is_empty() {
+            return false;
         }
-        removed
+        let told: Vec<Edge> = removed.into_iter().map(|kind| (from, to, kind, true)).collect();
+        self.tell_edges(&told, by);
+        self.recount(from, to, by);
+        true
+    }
+
+    /// Tells of edges that began or, with `true`, ended: each in both directions.
+    fn tell_edges(&mut self, edges: &[Edge], by: &By) {
+        for &(from, to, kind, removed) in edges {
+            let primary = kind.label == Some("Primary");
+            for (from, to, type_id) in [(from, to, kind.id), (to, from, kind.reverse)] {
+                self.happened(from, What::Linked { to, type_id, primary, removed }, by);
+            }
+        }
     }
 
     /// The primary company of a contact.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::object::Object;
 use super::record::{Record, Source};
 use super::validate::Problem;
+use super::webhooks::What;
 use super::world::Account;
 use super::write::{By, Changes, WriteError};
 
@@ -26,6 +27,7 @@ impl Account {
         // An archived record keeps its values and gives up its claim on them.
         release(record, &mut table.unique);
         self.publish(object, id, by);
+        self.happened((object, id), What::Deleted, by);
         true
     }
 
@@ -55,6 +57,7 @@ impl Account {
             record.revision += 1;
         }
         self.publish(object, id, by);
+        self.happened((object, id), What::Restored, by);
         Ok(())
     }
 
@@ -100,6 +103,17 @@ impl Account {
         table.records.insert(id, Arc::new(survivor));
         self.publish(object, id, by);
         self.move_edges(object, (primary.id, other.id), id, by);
+        let what = What::Merged {
+            primary: primary.id,
+            other: other.id,
+            survivor: id,
+            moved: filled.len(),
+        };
+        self.happened((object, id), what, by);
+        // Both ids are retired, and told as deleted; the values that moved are not told.
+        for old in [primary.id, other.id] {
+            self.happened((object, old), What::Deleted, by);
+        }
         Ok(id)
     }
 
@@ -168,7 +182,7 @@ impl Account {
 
     /// Erases a contact for good and blocks its addresses. An address that nobody has is blocked
     /// as well.
-    pub(super) fn erase(&mut self, id: Option<u64>, address: Option<&str>) {
+    pub(super) fn erase(&mut self, id: Option<u64>, address: Option<&str>, by: &By) {
         let object = Object::Contact;
         let table = self.table_mut(object);
         let id = id.map(|id| table.survivor(id));
@@ -182,6 +196,9 @@ impl Account {
             table.aliases.retain(|_, survivor| *survivor != record.id);
             table.index.purge(record.id);
             self.associations.take((object, record.id));
+            for what in [What::Erased, What::Deleted] {
+                self.happened((object, record.id), what, by);
+            }
         }
         if let Some(address) = address {
             self.table_mut(object).blocked.insert(address.to_lowercase());

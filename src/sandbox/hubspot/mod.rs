@@ -28,6 +28,7 @@ mod search;
 mod standard;
 pub mod ui;
 pub mod validate;
+pub mod webhooks;
 pub mod world;
 pub mod write;
 

@@ -363,7 +363,7 @@ pub(super) fn merge(
 }
 
 /// `gdpr-delete`: by id, or by address with `idProperty`.
-pub(super) fn erase(account: &mut Account, asked: &Asked<'_>) -> Result<Answer, Refusal> {
+pub(super) fn erase(account: &mut Account, asked: &Asked<'_>, by: &By) -> Result<Answer, Refusal> {
     let body = asked.json()?;
     let object_id = body.get("objectId").and_then(Value::as_str);
     let object_id = object_id
@@ -372,9 +372,9 @@ pub(super) fn erase(account: &mut Account, asked: &Asked<'_>) -> Result<Answer, 
     if body.get("idProperty").and_then(Value::as_str) == Some("email") {
         let table = account.table(Object::Contact);
         let id = table.by_unique("email", &object_id).map(|record| record.id);
-        account.erase(id, Some(&object_id));
+        account.erase(id, Some(&object_id), by);
     } else {
-        account.erase(object_id.parse().ok(), None);
+        account.erase(object_id.parse().ok(), None, by);
     }
     Ok(Answer::empty(204))
 }

@@ -121,8 +121,8 @@ impl Account {
     }
 
     /// Erases a contact for privacy: it is gone for good and its addresses cannot come back.
-    pub fn erase_contact(&mut self, id: u64) {
-        self.erase(Some(id), None);
+    pub fn erase_contact(&mut self, id: u64, user: u64, now: Timestamp) {
+        self.erase(Some(id), None, &By::person(user, now));
     }
 
     /// Associates two live records without a label. A first company becomes the primary one.

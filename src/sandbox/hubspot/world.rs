@@ -15,6 +15,7 @@ use super::pipelines::{self, Pipeline};
 use super::properties::{External, Property};
 use super::record::Record;
 use super::standard;
+use super::webhooks::Webhooks;
 
 /// What an admin of the account can set, and how the platform behaves where it differs from one
 /// account or moment to the next.
@@ -159,6 +160,8 @@ pub struct Account {
     pub auth: Auth,
     /// Request limits and what is used of them.
     pub limiter: Limiter,
+    /// What apps want to hear about, and what is on its way to them.
+    pub webhooks: Webhooks,
     pub(super) tables: [Table; 5],
     pub(super) owners: Vec<Owner>,
     pub(super) pipelines: BTreeMap<Object, Vec<Pipeline>>,
@@ -178,6 +181,7 @@ impl Account {
             settings: Settings::default(),
             auth: Auth::fresh(),
             limiter: Limiter::default(),
+            webhooks: Webhooks::fresh(),
             tables: Object::ALL.map(Table::fresh),
             owners: super::owners::fresh(now),
             pipelines: pipelines::fresh(),

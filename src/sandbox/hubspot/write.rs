@@ -13,6 +13,7 @@ use super::object::Object;
 use super::properties::Property;
 use super::record::{Record, Source};
 use super::validate::{self, Problem};
+use super::webhooks::What;
 use super::world::Account;
 
 /// Who changes a record, which decides what is allowed.
@@ -272,20 +273,26 @@ impl Account {
         by: &By,
         bump: bool,
     ) -> bool {
+        let listening = self.webhooks.listening();
         let table = self.table_mut(object);
         let Some(slot) = table.records.get_mut(&id) else { return false };
-        let mut changed = slot.revision == 0;
+        let created = slot.revision == 0;
+        let mut told: Vec<&(Arc<str>, String)> = Vec::new();
+        let mut changed = created;
         // A snapshot may share the record; only a real change is worth a copy.
         if !changed && changes.iter().all(|(name, value)| same(slot, name, value)) {
             return false;
         }
         let record = Arc::make_mut(slot);
-        for (name, value) in changes {
+        for change @ (name, value) in changes {
             let old = record.stored(name).map(str::to_owned);
             if !record.set(name, value, by.now, &by.source) {
                 continue;
             }
             changed = true;
+            if listening {
+                told.push(change);
+            }
             if let Some(values) = table.unique.get_mut(name) {
                 if let Some(old) = old.filter(|old| values.get(old) == Some(&id)) {
                     values.remove(&old);
@@ -304,6 +311,13 @@ impl Account {
             }
             record.revision += 1;
             self.publish(object, id, by);
+        }
+        // The values first: the platform, too, tells of a new record after them.
+        for (name, value) in told {
+            self.happened((object, id), What::Changed(name, value), by);
+        }
+        if created {
+            self.happened((object, id), What::Created, by);
         }
         changed
     }

@@ -55,6 +55,8 @@ pub struct Change {
     /// The new values of the fields that changed, null where one was emptied. All set fields for a
     /// create and an undelete, none for a delete.
     pub fields: BTreeMap<Arc<str>, Value>,
+    /// What long texts that an update changed were before.
+    pub old_texts: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// The newest changes, up to a bound.
@@ -63,13 +65,14 @@ pub struct ChangeLog {
     entries: VecDeque<Change>,
     capacity: usize,
     next: u64,
+    forgotten: u64,
 }
 
 impl ChangeLog {
     /// A log that keeps this many changes.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { entries: VecDeque::new(), capacity, next: 1 }
+        Self { entries: VecDeque::new(), capacity, next: 1, forgotten: 0 }
     }
 
     /// The kept changes whose number is above `number`, oldest first.
@@ -90,9 +93,17 @@ impl ChangeLog {
         self.next - 1
     }
 
+    /// The number of the newest change that is forgotten; 0 before the first.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
     pub(super) fn push(&mut self, change: impl FnOnce(u64) -> Change) {
-        if self.entries.len() >= self.capacity {
-            self.entries.pop_front();
+        if self.entries.len() >= self.capacity
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.forgotten = oldest.number;
         }
         self.entries.push_back(change(self.next));
         self.next += 1;

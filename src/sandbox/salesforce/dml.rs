@@ -453,6 +453,10 @@ impl Org {
             ChangeKind::Delete => BTreeMap::new(),
             ChangeKind::Update => difference(old.as_deref(), &row),
         };
+        let old_texts = match kind {
+            ChangeKind::Update => self.old_texts(old.as_deref(), &fields),
+            _ => BTreeMap::new(),
+        };
         let transaction = self.transaction;
         self.changes.push(|number| Change {
             number,
@@ -465,10 +469,25 @@ impl Org {
             channel: write.channel,
             client: write.client.clone(),
             fields,
+            old_texts,
         });
         if &*row.object == "Task" {
             self.refresh_activity_around(old.as_deref(), &row);
         }
+    }
+
+    /// What the long texts among the changed fields were before.
+    fn old_texts(
+        &self,
+        old: Option<&Record>,
+        fields: &BTreeMap<Arc<str>, Value>,
+    ) -> BTreeMap<Arc<str>, Arc<str>> {
+        let Some(old) = old else { return BTreeMap::new() };
+        let Some(object) = self.object(&old.object) else { return BTreeMap::new() };
+        let long = object.fields.iter().filter(|field| field.is_long_text());
+        long.filter(|field| fields.contains_key(&field.name))
+            .filter_map(|field| Some((field.name.clone(), old.text(&field.name)?.into())))
+            .collect()
     }
 
     fn refresh_activity_around(&mut self, old: Option<&Record>, row: &Record) {
@@ -491,12 +510,16 @@ pub(super) fn converted() -> Refusal {
     Refusal::row(Code::CannotUpdateConvertedLead, "cannot reference converted lead", &[])
 }
 
-/// The fields of `new` that differ from `old`, null where one was emptied.
+/// The fields of `new` that differ from `old`, null where one was emptied. The day and second of
+/// the edit are always among them: the platform's own stamps are finer than what it shows.
 fn difference(old: Option<&Record>, new: &Record) -> BTreeMap<Arc<str>, Value> {
     let Some(old) = old else { return new.fields.clone() };
     let names = old.fields.keys().chain(new.fields.keys());
     names
-        .filter(|name| !STAMPS.contains(&&***name) && old.get(name) != new.get(name))
+        .filter(|name| {
+            let stamped = &***name == "LastModifiedDate";
+            stamped || !STAMPS.contains(&&***name) && old.get(name) != new.get(name)
+        })
         .map(|name| (name.clone(), new.get(name).clone()))
         .collect()
 }

@@ -11,6 +11,7 @@
 
 mod admin;
 mod bulk;
+pub mod bus;
 pub mod changes;
 mod cursor;
 mod derive;
@@ -101,7 +102,9 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     };
     let mut world = sandbox.world();
     world.salesforce.begin(incoming.now);
+    let now = incoming.now;
     let (reply, route) = serve(&mut world, incoming);
+    world.publish_events(now);
     respond(reply, route)
 }
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::bulk::Jobs;
+use super::bus::Bus;
 use super::changes::ChangeLog;
 use super::cursor::Cursors;
 use super::id::{Id, Ids};
@@ -100,6 +101,8 @@ pub struct Org {
     pub rules: Rules,
     /// The newest changes.
     pub changes: ChangeLog,
+    /// What subscribers hear of the changes.
+    pub bus: Bus,
     /// Apps, sessions and grants.
     pub auth: Auth,
     /// The org's own id.
@@ -145,6 +148,7 @@ impl Org {
             settings: Settings::default(),
             rules: Rules::default(),
             changes: ChangeLog::new(CHANGES_KEPT),
+            bus: Bus::fresh(now),
             auth: Auth::fresh(&staff),
             id: org,
             staff,
@@ -289,6 +293,7 @@ impl Org {
             if field.kind == super::schema::Kind::Boolean { field.default.clone() } else { None };
         Arc::make_mut(slot).define(field);
         let object = slot.clone();
+        self.event_schema_changed(&object.name);
         let Some(table) = self.tables.get_mut(&object.name) else { return };
         if let Some(fill) = fill {
             let rows: Vec<Arc<Record>> =
@@ -307,6 +312,7 @@ impl Org {
         let Some(field) = Arc::make_mut(slot).remove(field) else { return };
         self.schema_changed_at = time::seconds(now);
         let object = slot.clone();
+        self.event_schema_changed(&object.name);
         let Some(table) = self.tables.get_mut(&object.name) else { return };
         let rows: Vec<Arc<Record>> = table.rows().cloned().collect();
         for mut row in rows {
@@ -386,6 +392,7 @@ impl Org {
     /// Begins a transaction: what is due happens, earlier work can no longer be rolled back.
     pub(super) fn begin(&mut self, now: Timestamp) {
         self.undo.clear();
+        self.take_changes();
         self.transaction += 1;
         let ms = now.as_millisecond();
         for table in self.tables.values_mut().filter(|t| !t.hidden.is_empty()) {

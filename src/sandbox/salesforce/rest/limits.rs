@@ -16,7 +16,10 @@ impl Org {
             "DailyAsyncApexExecutions": whole(250_000),
             "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000_u64.saturating_sub(self.jobs.ingested())},
             "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000_u64.saturating_sub(self.jobs.queried())},
-            "DailyDeliveredPlatformEvents": whole(25_000),
+            "DailyDeliveredPlatformEvents": {
+                "Max": self.bus.settings.daily_deliveries,
+                "Remaining": self.bus.settings.daily_deliveries.saturating_sub(self.bus.delivered_today()),
+            },
             "DailyStandardVolumePlatformEvents": whole(10_000),
             "DataStorageMB": whole(1024),
             "FileStorageMB": whole(1024),

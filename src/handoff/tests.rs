@@ -1,0 +1,4 @@
+mod course;
+mod figures;
+mod time;
+mod turns;
