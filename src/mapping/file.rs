@@ -3,8 +3,10 @@
 //! The documentation of each key is the admin's reference too: it is the help of the key's
 //! mistakes and the description in the JSON Schema.
 
+mod handoff;
 mod shapes;
 
+pub use handoff::*;
 pub use shapes::*;
 
 use super::diagnostic::Findings;
@@ -29,6 +31,8 @@ block! {
         stages: Option<At<StagesFile>>,
         /// What makes a record qualified: blocks `[[qualify]]` with `name`, `when`, `set` and `reason`.
         qualify: Option<At<Vec<At<QualifyFile>>>>,
+        /// How a qualified record gets to sales: a block `[handoff]`.
+        handoff: Option<At<HandoffFile>>,
         /// About owners: a block `[owners.queues]`.
         owners: Option<At<OwnersFile>>,
         /// What should come out for a given pair of records: blocks `[[example]]` with `name`, `hubspot`, `salesforce` and `expect`.

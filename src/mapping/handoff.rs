@@ -278,10 +278,9 @@ pub struct VerdictSpec {
 /// Who is told of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Its name.
+    /// Its name. The service's settings hold its address by this name: an address may be a secret
+    /// in itself.
     pub name: String,
-    /// The setting that holds its address: an address may be a secret in itself.
-    pub address: String,
     /// How it is told.
     pub shape: NoticeShape,
     /// What it is told of.

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::condition::Condition;
 use super::example::Example;
+use super::handoff::HandoffSpec;
 use crate::mapping::transform::Step;
 use crate::record::{Number, PerSide, Side, Value};
 
@@ -26,6 +27,8 @@ pub struct Mapping {
     pub stages: Option<Stages>,
     /// What makes a record qualified, in order.
     pub qualifications: Vec<Qualification>,
+    /// How a qualified record gets to sales, where the mapping says so.
+    pub handoff: Option<HandoffSpec>,
     /// What Salesforce queues become: the HubSpot owner's address by the queue's name. A queue that
     /// is not named is left alone.
     pub queues: BTreeMap<String, String>,

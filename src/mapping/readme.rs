@@ -21,7 +21,15 @@ const PIECES: &[(&str, &str)] = &[
         "",
         "[[field]]\nname = \"stage\"\ntype = \"choice\"\nhubspot = \"lifecyclestage\"\nsalesforce = \"Stage__c\"\nconflict = \"furthest\"\nvalues = [{ hubspot = \"lead\", salesforce = \"Lead\" }, { hubspot = \"marketingqualifiedlead\", salesforce = \"MQL\" }, { hubspot = \"customer\", salesforce = \"Customer\" }]\n",
     ),
+    (
+        "",
+        "[[field]]\nname = \"source\"\ntype = \"text\"\nhubspot = \"hs_analytics_source\"\nsalesforce = \"LeadSource\"\n",
+    ),
     ("[stages]", "[stages]\nfield = \"stage\"\n"),
+    (
+        "[[qualify]]",
+        "[[qualify]]\nname = \"reached\"\nwhen = \"stage == 'lead'\"\nset = { stage = \"marketingqualifiedlead\" }\nreason = \"the piece's own\"\n",
+    ),
 ];
 
 /// Each block of the reference in TOML, with what stands behind the word `toml`.
@@ -114,6 +122,10 @@ fn the_reference_names_every_key_of_a_file() {
     let defs = schema["$defs"].as_object().unwrap();
     for block in
         ["HubSpotFile", "SalesforceFile", "FieldFile", "ExampleFile", "QualifyFile", "BackFile"]
+            .into_iter()
+            .chain(["HandoffFile", "AssignmentFile", "MemberFile", "TaskFile", "CalendarFile"])
+            .chain(["LevelsFile", "EscalateFile", "TouchFile", "AnswerFile", "WebhookFile"])
+            .chain(["FeedbackFile", "GroupsFile", "ExcludeFile", "RegionFile"])
     {
         for key in defs[block]["properties"].as_object().unwrap().keys() {
             let named =

@@ -246,6 +246,146 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A handoff without a mistake, below the sound file.
+const HANDOFF: &str = r#"
+[handoff]
+when = "qualified"
+
+[[handoff.exclude]]
+name = "customers"
+when = "stage == 'customer'"
+reason = "a customer already"
+
+[handoff.assign]
+to = "turns"
+
+[[handoff.assign.member]]
+user = "Ann@Example.com"
+weight = 2
+
+[handoff.task]
+subject = "Call {{ email }}"
+text = "{{ handoff.reason }}: {{ score }}"
+due = "1h 30m"
+
+[handoff.calendar]
+zone = "Europe/Berlin"
+hours = ["09:00-12:30", "13:30-24:00"]
+days = ["monday", "saturday"]
+holidays = ["2026-12-25", 2027-01-01]
+
+[handoff.levels]
+touch = "4h"
+lapse = "40h"
+
+[[handoff.escalate]]
+name = "soon"
+goal = "touch"
+before = "1h"
+notice = "sales"
+
+[handoff.touch]
+status = "stage"
+new = ["lead"]
+
+[handoff.answer]
+returned = "stage == 'lead'"
+
+[[handoff.webhook]]
+name = "sales"
+shape = "slack"
+on = ["sent"]
+
+[handoff.feedback]
+state = "handoff_state"
+"#;
+
+/// Each mistake by what is replaced in the sound handoff.
+const HANDOFF_MISTAKES: &[(&str, &str, &str)] = &[
+    ("nothing", "", ""),
+    ("an unknown key", "feedback]\nstate", "feedback]\nstat"),
+    ("an unknown stage", "when = \"qualified\"", "when = { stage = \"mql\" }"),
+    ("a condition of nobody", "when = \"qualified\"", "when = { condition = \"scor >= 1\" }"),
+    ("an exclusion of a value that is none", "stage == 'customer'", "stage == 'custommer'"),
+    ("an exclusion that is no answer", "\"stage == 'customer'\"", "\"stage\""),
+    ("turns of nobody", "[[handoff.assign.member]]\nuser = \"Ann@Example.com\"\nweight = 2\n", ""),
+    ("members without turns", "to = \"turns\"", "to = \"rules\""),
+    ("an owner without an address", "\"Ann@Example.com\"", "\"Ann\""),
+    ("a weight of nothing", "weight = 2", "weight = 0.5"),
+    ("an unknown way", "to = \"turns\"", "to = \"turn\""),
+    ("a text that ends early", "{{ email }}", "{{ email"),
+    ("a text of nobody", "{{ score }}", "{{ scor }}"),
+    ("a text of an unknown part", "handoff.reason", "handoff.reasons"),
+    ("a text that counts on a value", "{{ score }}", "{{ score + 1 }}"),
+    ("no span", "due = \"1h 30m\"", "due = \"2 days\""),
+    ("no zone", "Europe/Berlin", "Europe/Berlino"),
+    ("no hours", "\"09:00-12:30\"", "\"nine to five\""),
+    ("hours in disorder", "\"13:30-24:00\"", "\"12:00-17:00\""),
+    ("hours that end first", "09:00-12:30", "12:30-09:00"),
+    ("no day of the week", "\"saturday\"", "\"saterday\""),
+    ("no working day", "[\"monday\", \"saturday\"]", "[]"),
+    ("no holiday", "\"2026-12-25\"", "\"Christmas\""),
+    ("a lapse before the deadline", "lapse = \"40h\"", "lapse = \"3h\""),
+    ("a warning before the beginning", "before = \"1h\"", "before = \"5h\""),
+    ("both before and after", "before = \"1h\"", "before = \"1h\"\nafter = \"1h\""),
+    ("an escalation without a deadline", "goal = \"touch\"", "goal = \"accept\""),
+    ("an unknown webhook", "notice = \"sales\"", "notice = \"sale\""),
+    ("two things at once", "notice = \"sales\"", "notice = \"sales\"\npriority = \"High\""),
+    ("nothing at all", "notice = \"sales\"\n", ""),
+    ("a status of nobody", "status = \"stage\"", "status = \"state\""),
+    ("a status that is none", "new = [\"lead\"]", "new = [\"leed\"]"),
+    ("a status without its values", "new = [\"lead\"]\n", ""),
+    ("a name twice", "[handoff.touch]", "[[handoff.webhook]]\nname = \"sales\"\n\n[handoff.touch]"),
+];
+
+#[test]
+fn every_mistake_of_a_handoff_is_told_with_its_place() {
+    let mut told = String::new();
+    for (mistake, found, put) in HANDOFF_MISTAKES {
+        assert!(HANDOFF.contains(found), "{mistake}: {found:?} does not stand in the handoff");
+        let text = format!("{SOUND}{}", HANDOFF.replacen(found, put, 1));
+        told.push_str(&format!("# {mistake}\n{}\n", findings(&text)));
+    }
+    let unqualified = SOUND.split("[[qualify]]").next().unwrap_or_default();
+    told.push_str(&format!(
+        "# no qualification\n{}\n",
+        findings(&format!("{unqualified}{HANDOFF}"))
+    ));
+    insta::assert_snapshot!("handoff_mistakes", told);
+}
+
+#[test]
+fn a_handoff_says_who_when_and_what() {
+    let compiled = |text: String| load(vec![("p.toml".to_owned(), text)]).unwrap().list.remove(0);
+    let plain = compiled(SOUND.to_owned());
+    let mapping = compiled(format!("{SOUND}{HANDOFF}"));
+    assert_ne!(plain.fingerprint, mapping.fingerprint);
+    let handoff = mapping.handoff.as_ref().unwrap();
+    assert_eq!(handoff.rules.iter().collect::<Vec<_>>(), ["score"]);
+    assert!(handoff.from_qualifications);
+    let handoff::Assignment::Robin(robin) = &handoff.assign else { panic!("no turns") };
+    assert_eq!((robin.members[0].user.as_str(), robin.members[0].weight), ("ann@example.com", 2));
+    let task = handoff.task.as_ref().unwrap();
+    assert_eq!(task.due, jiff::SignedDuration::from_mins(90));
+    assert_eq!(handoff.calendar.week[5].len(), 2);
+    assert_eq!(handoff.calendar.week[5][1], handoff::Hours { from: 810, to: 1_440 });
+    assert!(handoff.calendar.week[1].is_empty());
+    assert_eq!(handoff.calendar.holidays.len(), 2);
+    let step = &handoff.levels.escalations[0];
+    assert!(step.warns() && step.act == handoff::Act::Notice("sales".into()));
+    // A stage makes a rule of its own, which rests while the stage is not reached.
+    let staged = HANDOFF.replacen("\"qualified\"", "{ stage = \"marketingqualifiedlead\" }", 1);
+    let mapping = compiled(format!("{SOUND}{staged}"));
+    let rule = mapping.qualifications.last().unwrap();
+    assert_eq!(rule.name, "handoff");
+    assert_eq!(rule.when.source(), r#"stage in ["marketingqualifiedlead", "customer"]"#);
+    assert_eq!(
+        rule.again.as_ref().unwrap().source(),
+        r#"not (stage in ["marketingqualifiedlead", "customer"])"#
+    );
+    assert!(!mapping.handoff.as_ref().unwrap().from_qualifications);
+}
+
 #[test]
 fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
     let mut told = String::new();
@@ -259,8 +399,11 @@ fn every_mistake_is_told_with_its_place_and_what_would_be_right() {
 
 #[test]
 fn every_check_finds_something_in_the_mistakes() {
-    let told: String =
+    let mut told: String =
         MISTAKES.iter().map(|(_, found, put)| findings(&SOUND.replacen(found, put, 1))).collect();
+    for (_, found, put) in HANDOFF_MISTAKES {
+        told.push_str(&findings(&format!("{SOUND}{}", HANDOFF.replacen(found, put, 1))));
+    }
     // Whether examples hold is found by whoever may decide, so not here.
     let silent: Vec<&str> = check::REGISTRY
         .iter()

@@ -112,6 +112,7 @@ pub(crate) fn mapping(fields: Vec<Field>) -> Mapping {
         fields,
         stages: None,
         qualifications: Vec::new(),
+        handoff: None,
         queues: BTreeMap::from([("Inbound".into(), "ann@example.com".into())]),
         examples: Vec::new(),
         fingerprint: 0,

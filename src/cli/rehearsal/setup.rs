@@ -30,6 +30,14 @@ pub fn set_up(sandbox: &Sandbox) {
     for property in [
         Property::custom("lead_score", "Lead score", "number"),
         text("qualified_because", "Qualified because"),
+        text("handoff_state", "Handoff state"),
+        text("handoff_owner", "Handoff owner"),
+        text("handoff_touched_by", "Handoff first touch by"),
+        text("handoff_reason", "Handoff reason"),
+        text("handoff_opportunity", "Handoff opportunity"),
+        Property::custom("handoff_touched_at", "Handoff first touch at", "datetime"),
+        Property::custom("handoff_won_at", "Handoff won at", "datetime"),
+        Property::custom("handoff_amount", "Handoff amount", "number"),
     ] {
         let _ = world.hubspot.define(Object::Contact, property, now);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Checked;
 use crate::mapping::condition::{Condition, Facts};
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::file::{CreateFile, items};
+use crate::mapping::file::{CreateFile, HandoffFile, TriggerBlock, TriggerFile, items};
 use crate::mapping::model::{Field, Kind};
 use crate::mapping::parse::At;
 use crate::record::{Number, PerSide, Side, Value};
@@ -23,7 +23,27 @@ pub(super) fn all<'a>(checked: &'a Checked<'_>) -> Vec<(&'a At<String>, Option<S
         items(&file.qualify).iter().flat_map(|rule| std::iter::once(&rule.when).chain(&rule.again));
     let scopes = [(&file.hubspot.scope, Side::HubSpot), (&file.salesforce.scope, Side::Salesforce)];
     let scopes = scopes.into_iter().filter_map(|(scope, side)| Some((scope.as_ref()?, Some(side))));
-    scopes.chain(when.chain(back).chain(qualify).map(|condition| (condition, None))).collect()
+    let handed = file.handoff.iter().flat_map(|handoff| handed_off(handoff));
+    let all = when.chain(back).chain(qualify).chain(handed);
+    scopes.chain(all.map(|condition| (condition, None))).collect()
+}
+
+/// The conditions of the block `[handoff]`.
+fn handed_off(file: &HandoffFile) -> Vec<&At<String>> {
+    let trigger = match file.when.as_ref().map(|when| &when.value) {
+        Some(TriggerFile::Block(TriggerBlock::Condition(block))) => Some(&block.condition),
+        _ => None,
+    };
+    let members = file.assign.iter().flat_map(|assign| items(&assign.member));
+    let answers =
+        file.answer.iter().flat_map(|answer| answer.accepted.iter().chain(&answer.returned));
+    trigger
+        .into_iter()
+        .chain(items(&file.exclude).iter().map(|it| &it.when))
+        .chain(items(&file.region).iter().map(|it| &it.when))
+        .chain(members.filter_map(|it| it.when.as_ref()))
+        .chain(answers)
+        .collect()
 }
 
 /// The fields that a condition names.

@@ -3,6 +3,7 @@
 
 mod blanks;
 mod conditions;
+mod handoff;
 mod literals;
 mod names;
 mod roundtrip;
@@ -239,6 +240,20 @@ pub static REGISTRY: &[Check] = &[
         long: "A blank counts as less than every number: score < 50 holds for everybody without a \
                score.",
         run: Some(conditions::blanks),
+    },
+    Check {
+        name: "handoff",
+        line: "the handoff can be carried out",
+        long: "Something opens it, somebody gets it, calendars have hours, spans are of business \
+               time, warnings come before their deadline and escalations name what exists.",
+        run: None,
+    },
+    Check {
+        name: "template",
+        line: "texts with places for values come out",
+        long: "Every name in {{ … }} is known. Each text is made once with nothing known and once \
+               with everything: a missing value leaves its place empty and breaks nothing.",
+        run: Some(handoff::texts_hold),
     },
     Check {
         name: "example",

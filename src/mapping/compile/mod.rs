@@ -2,6 +2,7 @@
 
 mod examples;
 mod fields;
+mod handoff;
 mod rules;
 mod sides;
 mod values;
@@ -73,7 +74,12 @@ pub(super) fn compile(
     let fields = fields::compile(items(&file.field), &objects, findings);
     let stages =
         file.stages.as_ref().and_then(|stages| rules::stages(stages, &fields, declared, findings));
-    let qualifications = rules::qualifications(items(&file.qualify), &fields, declared, findings);
+    let mut qualifications =
+        rules::qualifications(items(&file.qualify), &fields, declared, findings);
+    let handoff = file.handoff.as_ref().and_then(|handoff| {
+        let ground = handoff::Ground { fields: &fields, stages: stages.as_ref(), declared };
+        handoff::compile(handoff, &ground, &mut qualifications, findings)
+    });
     let queues = queues(file, findings);
     let mut mapping = Mapping {
         name: file.name.value.clone(),
@@ -83,6 +89,7 @@ pub(super) fn compile(
         fields,
         stages,
         qualifications,
+        handoff,
         queues,
         examples: Vec::new(),
         fingerprint: 0,
@@ -249,7 +256,7 @@ pub(super) fn within(
 }
 
 /// Where `name` first stands in the text as a word of its own.
-fn find(text: &At<String>, name: &str, findings: &Findings) -> Range<usize> {
+pub(super) fn find(text: &At<String>, name: &str, findings: &Findings) -> Range<usize> {
     let wordy = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let place = text.value.match_indices(name).map(|(at, _)| at).find(|at| {
         !wordy(text.value[..*at].chars().next_back())

@@ -190,6 +190,8 @@ macro_rules! word_or_block {
     };
 }
 
+pub(super) use word_or_block;
+
 word_or_block! {
     /// Whether records are created.
     CreateFile, "a word or { when = … }", CreateWord, CreateWhen

@@ -1,0 +1,662 @@
+//! The block `[handoff]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+
+use super::{Declared, Sight, condition, within};
+use crate::mapping::condition::Condition;
+use crate::mapping::diagnostic::Findings;
+use crate::mapping::file::{
+    AssignToFile, AssignWord, AssignmentFile, CalendarFile, DateFile, DayWord, EscalateFile,
+    FeedbackFile, GoalWord, HandoffFile, HeirFile, HeirWord, LevelsFile, OccasionWord, ShapeWord,
+    TargetFile, TaskFile, TouchFile, TriggerBlock, TriggerFile, items, unknown_name,
+};
+use crate::mapping::handoff::{
+    Act, Assignment, Calendar, Escalation, Exclusion, Feedback, Goal, Groups, HandoffSpec, Heir,
+    Hours, Level, Member, NoticeShape, Occasion, Region, Robin, ServiceLevels, Target, TaskSpec,
+    TouchSpec, VerdictSpec, Webhook,
+};
+use crate::mapping::model::{Field, Qualification, Stages};
+use crate::mapping::parse::{At, Texts};
+use crate::mapping::template::Template;
+
+/// The name of the rule that a stage or a condition makes.
+const OWN_RULE: &str = "handoff";
+
+/// The check that finds most of what can be wrong here.
+const CODE: &str = "handoff";
+
+/// How long a task may take where the file does not say.
+const DUE: SignedDuration = SignedDuration::from_hours(4);
+
+/// What is compiled already.
+pub(super) struct Ground<'a> {
+    pub(super) fields: &'a [Field],
+    pub(super) stages: Option<&'a Stages>,
+    pub(super) declared: &'a Declared,
+}
+
+impl Ground<'_> {
+    const fn sight(&self) -> Sight<'_> {
+        Sight { fields: &self.declared.fields, only: None }
+    }
+}
+
+/// Compiles the block. A trigger that is no qualification adds a rule to `qualifications`: it is
+/// decided, remembered and repeated as those are.
+pub(super) fn compile(
+    file: &At<HandoffFile>,
+    ground: &Ground<'_>,
+    qualifications: &mut Vec<Qualification>,
+    findings: &mut Findings,
+) -> Option<HandoffSpec> {
+    let rules = trigger(file, ground, qualifications, findings)?;
+    let calendar = match &file.calendar {
+        Some(calendar) => calendar_of(&Keys::of_calendar(calendar), findings)?,
+        None => always(),
+    };
+    let assign = match &file.assign {
+        Some(assign) => assignment(assign, ground, findings)?,
+        None => Assignment::Rules,
+    };
+    let spec = HandoffSpec {
+        from_qualifications: !rules.contains(OWN_RULE),
+        rules,
+        exclude: exclusions(file, ground, findings),
+        task: file.task.as_ref().and_then(|task| task_of(task, findings)),
+        calendar,
+        regions: regions(file, ground, findings),
+        levels: levels(file, &assign, findings),
+        assign,
+        touch: touch(file.touch.as_ref(), ground, findings),
+        verdict: verdict(file, ground, findings),
+        webhooks: webhooks(file, findings),
+        feedback: file.feedback.as_ref().map(|it| feedback(it)).unwrap_or_default(),
+        groups: groups(file, ground, findings),
+    };
+    Some(spec)
+}
+
+fn trigger(
+    file: &At<HandoffFile>,
+    ground: &Ground<'_>,
+    qualifications: &mut Vec<Qualification>,
+    findings: &mut Findings,
+) -> Option<BTreeSet<String>> {
+    let (text, span) = match file.when.as_ref().map(|when| (&when.value, &when.span)) {
+        None | Some((TriggerFile::Word(_), _)) => {
+            if qualifications.is_empty() {
+                let span = file.when.as_ref().map_or(&file.span, |when| &when.span);
+                findings
+                    .error(CODE, span, "nothing opens a handoff: the file has no [[qualify]]")
+                    .help(
+                        "write a [[qualify]], or when = { stage = \"…\" } or { condition = \"…\" }",
+                    );
+                return None;
+            }
+            return Some(qualifications.iter().map(|rule| rule.name.clone()).collect());
+        }
+        Some((TriggerFile::Block(TriggerBlock::Stage(stage)), span)) => {
+            (stage_reached(&stage.stage, ground, findings)?, span)
+        }
+        Some((TriggerFile::Block(TriggerBlock::Condition(block)), span)) => {
+            condition(&block.condition, &ground.sight(), findings)?;
+            (block.condition.value.clone(), span)
+        }
+    };
+    if qualifications.iter().any(|rule| rule.name == OWN_RULE) {
+        findings
+            .error("duplicate-name", span, format!("a [[qualify]] is called {OWN_RULE:?} already"))
+            .help("the handoff's own rule has this name: give the other one another name");
+        return None;
+    }
+    let compiled = |text: &str| Condition::compile(text).ok();
+    qualifications.push(Qualification {
+        name: OWN_RULE.to_owned(),
+        when: compiled(&text)?,
+        set: BTreeMap::new(),
+        reason: text.clone(),
+        again: compiled(&format!("not ({text})")),
+    });
+    Some(BTreeSet::from([OWN_RULE.to_owned()]))
+}
+
+/// A condition that holds once a stage is reached or passed.
+fn stage_reached(
+    stage: &At<String>,
+    ground: &Ground<'_>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let Some(stages) = ground.stages else {
+        findings
+            .error(CODE, &stage.span, "the file has no [stages]")
+            .help("write [stages] with field = \"…\", or use { condition = \"…\" }");
+        return None;
+    };
+    let Some(place) = stages.order.iter().position(|known| *known == stage.value) else {
+        unknown_name(CODE, stage, "stage", stages.order.iter().map(String::as_str), findings);
+        return None;
+    };
+    let reached: Vec<String> = stages.order[place..].iter().map(|it| format!("{it:?}")).collect();
+    Some(format!("{} in [{}]", stages.field, reached.join(", ")))
+}
+
+fn exclusions(file: &HandoffFile, ground: &Ground<'_>, findings: &mut Findings) -> Vec<Exclusion> {
+    once(items(&file.exclude).iter().map(|it| &it.name), "exclusions", findings);
+    items(&file.exclude)
+        .iter()
+        .filter_map(|it| {
+            Some(Exclusion {
+                name: it.name.value.clone(),
+                when: condition(&it.when, &ground.sight(), findings)?,
+                reason: it.reason.value.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Reports names that are given twice.
+fn once<'a>(names: impl Iterator<Item = &'a At<String>>, of: &str, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(&name.value) {
+            findings
+                .error(
+                    "duplicate-name",
+                    &name.span,
+                    format!("two {of} are called {:?}", name.value),
+                )
+                .label("given twice")
+                .help("give each its own name");
+        }
+    }
+}
+
+fn email(text: &At<String>, findings: &mut Findings) -> Option<String> {
+    let found = text.value.trim().to_lowercase();
+    if found.contains('@') {
+        return Some(found);
+    }
+    findings
+        .error(CODE, &text.span, format!("{:?} is no e-mail address", text.value))
+        .help("name the user by address: \"ann@example.com\"");
+    None
+}
+
+fn target(file: &TargetFile, findings: &mut Findings) -> Option<Target> {
+    match file {
+        TargetFile::User(user) => email(&user.user, findings).map(Target::User),
+        TargetFile::Queue(queue) => Some(Target::Queue(queue.queue.value.clone())),
+    }
+}
+
+fn assignment(
+    file: &AssignmentFile,
+    ground: &Ground<'_>,
+    findings: &mut Findings,
+) -> Option<Assignment> {
+    let turns = matches!(file.to.value, AssignToFile::Word(AssignWord::Turns));
+    if !turns && let Some(member) = &file.member {
+        findings
+            .error(CODE, &member.span, "nobody takes turns here")
+            .help("write to = \"turns\", or leave the members out");
+    }
+    if !turns && let Some(otherwise) = &file.otherwise {
+        findings
+            .error(CODE, &otherwise.span, "`otherwise` belongs to turns")
+            .help("write to = \"turns\", or leave it out");
+    }
+    Some(match &file.to.value {
+        AssignToFile::Word(AssignWord::Rules) => Assignment::Rules,
+        AssignToFile::Word(AssignWord::HubSpotOwner) => Assignment::HubSpotOwner,
+        AssignToFile::Block(found) => Assignment::Fixed(target(found, findings)?),
+        AssignToFile::Word(AssignWord::Turns) => {
+            once(items(&file.member).iter().map(|it| &it.user), "members", findings);
+            let members: Vec<Member> = items(&file.member)
+                .iter()
+                .filter_map(|it| {
+                    Some(Member {
+                        user: email(&it.user, findings)?,
+                        weight: count(it.weight.as_ref(), "a weight", findings).unwrap_or(1),
+                        cap: count(it.cap.as_ref(), "a cap", findings),
+                        when: match &it.when {
+                            Some(when) => Some(condition(when, &ground.sight(), findings)?),
+                            None => None,
+                        },
+                    })
+                })
+                .collect();
+            if items(&file.member).is_empty() {
+                findings
+                    .error(CODE, &file.to.span, "nobody takes turns")
+                    .help("write a block [[handoff.assign.member]] with user = \"…\" for each");
+            }
+            let otherwise = file.otherwise.as_ref().and_then(|it| target(it, findings));
+            Assignment::Robin(Robin { members, otherwise })
+        }
+    })
+}
+
+/// A whole number from 1 to 10,000.
+fn count(number: Option<&At<f64>>, what: &str, findings: &mut Findings) -> Option<u32> {
+    let number = number?;
+    let found = number.value;
+    if found.fract() == 0.0 && (1.0..=10_000.0).contains(&found) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        return Some(found as u32);
+    }
+    findings
+        .error(CODE, &number.span, format!("{what} is a whole number from 1 to 10000, not {found}"))
+        .help("write it as in weight = 2, cap = 20");
+    None
+}
+
+fn span_of_time(text: &At<String>, findings: &mut Findings) -> Option<SignedDuration> {
+    let parsed: Option<SignedDuration> = text.parse().ok();
+    let found = parsed.filter(|span| !span.is_negative() && span.as_hours() <= 24 * 366);
+    if found.is_none() {
+        findings
+            .error(CODE, &text.span, format!("{:?} is no span of business time", text.value))
+            .help("write hours and minutes of working time, as in \"4h\", \"1h 30m\" or \"30m\"");
+    }
+    found
+}
+
+fn task_of(file: &TaskFile, findings: &mut Findings) -> Option<TaskSpec> {
+    let subject = template(&file.subject, findings);
+    let text = template(&file.text, findings);
+    let due = file.due.as_ref().map_or(Some(DUE), |due| span_of_time(due, findings));
+    let or = |text: &Option<At<String>>, without: &str| {
+        text.as_ref().map_or_else(|| without.to_owned(), |text| text.value.clone())
+    };
+    Some(TaskSpec {
+        subject: subject?,
+        text: text?,
+        due: due?,
+        priority: or(&file.priority, "Normal"),
+        kind: file.r#type.as_ref().map(|kind| kind.value.clone()),
+        status: or(&file.status, "Not Started"),
+    })
+}
+
+fn template(text: &At<String>, findings: &mut Findings) -> Option<Template> {
+    match Template::compile(&text.value) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            let span = within(text, error.range.clone(), findings);
+            findings
+                .error("template", &span, format!("this text cannot be read: {error}"))
+                .label("here")
+                .help("places for values are written {{ first_name }}, choices {% if company %} … {% endif %}");
+            None
+        }
+    }
+}
+
+/// The keys of a calendar, of the block or of a region.
+struct Keys<'a> {
+    zone: &'a At<String>,
+    hours: Option<&'a At<Texts>>,
+    days: Option<&'a At<Vec<At<DayWord>>>>,
+    holidays: &'a [At<DateFile>],
+}
+
+impl<'a> Keys<'a> {
+    fn of_calendar(file: &'a CalendarFile) -> Self {
+        Self {
+            zone: &file.zone,
+            hours: file.hours.as_ref(),
+            days: file.days.as_ref(),
+            holidays: items(&file.holidays),
+        }
+    }
+}
+
+/// Every hour counts.
+fn always() -> Calendar {
+    let week = std::array::from_fn(|_| vec![Hours { from: 0, to: 1_440 }]);
+    Calendar { zone: TimeZone::UTC, week, holidays: BTreeSet::new() }
+}
+
+fn calendar_of(keys: &Keys<'_>, findings: &mut Findings) -> Option<Calendar> {
+    let zone = TimeZone::get(&keys.zone.value);
+    if zone.is_err() {
+        findings
+            .error(CODE, &keys.zone.span, format!("there is no time zone {:?}", keys.zone.value))
+            .help("write it as in zone = \"Europe/Berlin\" or zone = \"UTC\"");
+    }
+    let hours = match keys.hours {
+        Some(texts) => hours_of(texts, findings)?,
+        None => vec![Hours { from: 9 * 60, to: 17 * 60 }],
+    };
+    let mut week: [Vec<Hours>; 7] = Default::default();
+    let weekdays = [0, 1, 2, 3, 4];
+    match keys.days {
+        Some(days) => {
+            if days.value.is_empty() {
+                findings
+                    .error(CODE, &days.span, "a calendar without a day has no business time")
+                    .help("leave `days` out for Monday to Friday");
+            }
+            for day in &days.value {
+                week[day.value as usize].clone_from(&hours);
+            }
+        }
+        None => weekdays.into_iter().for_each(|day| week[day].clone_from(&hours)),
+    }
+    let mut holidays = BTreeSet::new();
+    for day in keys.holidays {
+        match day.value.0.parse::<Date>() {
+            Ok(date) => {
+                holidays.insert(date);
+            }
+            Err(_) => {
+                findings
+                    .error(CODE, &day.span, format!("{:?} is no day", day.value.0))
+                    .help("write it as in holidays = [\"2026-12-25\"]");
+            }
+        }
+    }
+    Some(Calendar { zone: zone.ok()?, week, holidays })
+}
+
+fn hours_of(texts: &Texts, findings: &mut Findings) -> Option<Vec<Hours>> {
+    let mut found: Vec<Hours> = Vec::new();
+    for text in &texts.0 {
+        let hours = text
+            .split_once(['-', '–'])
+            .and_then(|(from, to)| Some(Hours { from: minute(from)?, to: minute(to)? }));
+        let problem = match hours {
+            None => format!("{:?} are no hours", text.value),
+            Some(hours) if hours.from >= hours.to => {
+                format!("{:?} ends before it begins", text.value)
+            }
+            Some(hours) if found.last().is_some_and(|last| last.to > hours.from) => {
+                format!("{:?} begins before the hours before it end", text.value)
+            }
+            Some(hours) => {
+                found.push(hours);
+                continue;
+            }
+        };
+        findings
+            .error(CODE, &text.span, problem)
+            .help("write them in order, as in [\"09:00-12:30\", \"13:30-18:00\"]; midnight at the end is 24:00");
+        return None;
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+fn minute(text: &str) -> Option<u16> {
+    let text = text.trim();
+    if text == "24:00" {
+        return Some(1_440);
+    }
+    let (hour, minute) = text.split_once(':')?;
+    let time = Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()?;
+    u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).ok()
+}
+
+fn regions(file: &HandoffFile, ground: &Ground<'_>, findings: &mut Findings) -> Vec<Region> {
+    once(items(&file.region).iter().map(|it| &it.name), "regions", findings);
+    items(&file.region)
+        .iter()
+        .filter_map(|it| {
+            let keys = Keys {
+                zone: &it.zone,
+                hours: it.hours.as_ref(),
+                days: it.days.as_ref(),
+                holidays: items(&it.holidays),
+            };
+            let calendar = calendar_of(&keys, findings);
+            Some(Region {
+                name: it.name.value.clone(),
+                when: condition(&it.when, &ground.sight(), findings)?,
+                calendar: calendar?,
+            })
+        })
+        .collect()
+}
+
+fn levels(file: &HandoffFile, assign: &Assignment, findings: &mut Findings) -> ServiceLevels {
+    let none = LevelsFile { touch: None, accept: None, lapse: None };
+    let levels = file.levels.as_ref().map_or(&none, |levels| &levels.value);
+    let mut level = |text: &Option<At<String>>| {
+        let within = span_of_time(text.as_ref()?, findings)?;
+        Some(Level { within })
+    };
+    let mut found = ServiceLevels {
+        touch: level(&levels.touch),
+        accept: level(&levels.accept),
+        lapse: level(&levels.lapse).map(|level| level.within),
+        escalations: Vec::new(),
+    };
+    if let (Some(lapse), Some(text)) = (found.lapse, &levels.lapse)
+        && [&found.touch, &found.accept].into_iter().flatten().any(|level| level.within > lapse)
+    {
+        findings
+            .error(CODE, &text.span, "it lapses before a deadline has passed")
+            .help("a handoff lapses when it is too late for everything: make `lapse` the longest");
+    }
+    once(items(&file.escalate).iter().map(|it| &it.name), "escalations", findings);
+    found.escalations = items(&file.escalate)
+        .iter()
+        .filter_map(|it| escalation(it, file, &found, assign, findings))
+        .collect();
+    found
+}
+
+fn escalation(
+    file: &At<EscalateFile>,
+    handoff: &HandoffFile,
+    levels: &ServiceLevels,
+    assign: &Assignment,
+    findings: &mut Findings,
+) -> Option<Escalation> {
+    let goal = match file.goal.value {
+        GoalWord::Touch => Goal::Touch,
+        GoalWord::Accept => Goal::Accept,
+    };
+    let level = match goal {
+        Goal::Touch => &levels.touch,
+        Goal::Accept => &levels.accept,
+    };
+    let Some(level) = level else {
+        findings
+            .error(CODE, &file.goal.span, format!("there is no deadline for the {}", goal.words()))
+            .help("write it under [handoff.levels]");
+        return None;
+    };
+    let after = match (&file.before, &file.after) {
+        (Some(before), None) => {
+            let span = span_of_time(before, findings)?;
+            if span >= level.within || span.is_zero() {
+                findings
+                    .error(
+                        CODE,
+                        &before.span,
+                        "a warning comes between the beginning and the deadline",
+                    )
+                    .help("write less than the deadline's own time");
+                return None;
+            }
+            -span
+        }
+        (None, Some(after)) => span_of_time(after, findings)?,
+        _ => {
+            findings
+                .error(CODE, &file.span, "an escalation has either `before` or `after`")
+                .help("write before = \"1h\" for a warning, after = \"0m\" for a breach");
+            return None;
+        }
+    };
+    Some(Escalation {
+        name: file.name.value.clone(),
+        goal,
+        after,
+        act: act(file, handoff, assign, findings)?,
+    })
+}
+
+fn act(
+    file: &At<EscalateFile>,
+    handoff: &HandoffFile,
+    assign: &Assignment,
+    findings: &mut Findings,
+) -> Option<Act> {
+    match (&file.notice, &file.priority, &file.reassign) {
+        (Some(webhook), None, None) => {
+            let known = items(&handoff.webhook).iter().map(|it| it.name.value.as_str());
+            if !known.clone().any(|name| name == webhook.value) {
+                unknown_name(CODE, webhook, "webhook", known, findings);
+                return None;
+            }
+            Some(Act::Notice(webhook.value.clone()))
+        }
+        (None, Some(priority), None) => {
+            if handoff.task.is_none() {
+                findings
+                    .error(CODE, &priority.span, "there is no task to raise")
+                    .help("write a block [handoff.task]");
+                return None;
+            }
+            Some(Act::Priority(priority.value.clone()))
+        }
+        (None, None, Some(heir)) => match &heir.value {
+            HeirFile::Word(HeirWord::Next) => {
+                if !matches!(assign, Assignment::Robin(_)) {
+                    findings.error(CODE, &heir.span, "nobody takes turns, so nobody is next").help(
+                        "write to = \"turns\" under [handoff.assign], or name who takes over",
+                    );
+                    return None;
+                }
+                Some(Act::Reassign(Heir::Next))
+            }
+            HeirFile::Block(found) => Some(Act::Reassign(Heir::Target(target(found, findings)?))),
+        },
+        _ => {
+            findings
+                .error(CODE, &file.span, "an escalation does one thing")
+                .help("write one of `notice`, `priority` and `reassign`; two steps for two things");
+            None
+        }
+    }
+}
+
+fn touch(file: Option<&At<TouchFile>>, ground: &Ground<'_>, findings: &mut Findings) -> TouchSpec {
+    let yes = |key: Option<&At<bool>>| key.is_none_or(|key| key.value);
+    let Some(file) = file else {
+        return TouchSpec { status: None, tasks: true, calls: true, emails: true };
+    };
+    let status = match (&file.status, &file.new) {
+        (Some(status), Some(new)) => status_of(status, new, ground, findings),
+        (None, None) => None,
+        _ => {
+            findings
+                .error(CODE, &file.span, "`status` and `new` belong together")
+                .help("write status = \"lead_status\" and new = [\"open\"]");
+            None
+        }
+    };
+    TouchSpec {
+        status,
+        tasks: yes(file.tasks.as_ref()),
+        calls: yes(file.calls.as_ref()),
+        emails: yes(file.emails.as_ref()),
+    }
+}
+
+fn status_of(
+    status: &At<String>,
+    new: &At<Texts>,
+    ground: &Ground<'_>,
+    findings: &mut Findings,
+) -> Option<(String, BTreeSet<String>)> {
+    let field = field(status, ground, findings)?;
+    for value in &new.0 {
+        if field.table.is_some() && !field.knows_key(&value.value) {
+            let keys: BTreeSet<&str> = field
+                .table
+                .iter()
+                .flat_map(|table| &table.rows)
+                .map(|row| row.key.as_str())
+                .collect();
+            unknown_name(CODE, value, &format!("value of `{}` called", field.name), keys, findings);
+        }
+    }
+    Some((field.name.clone(), new.0.iter().map(|value| value.value.clone()).collect()))
+}
+
+fn field<'a>(name: &At<String>, ground: &Ground<'a>, findings: &mut Findings) -> Option<&'a Field> {
+    let found = ground.fields.iter().find(|field| field.name == name.value);
+    if found.is_none() && !ground.declared.fields.contains(&name.value) {
+        let known = ground.declared.fields.iter().map(String::as_str);
+        unknown_name(CODE, name, "field", known, findings);
+    }
+    found
+}
+
+fn verdict(file: &HandoffFile, ground: &Ground<'_>, findings: &mut Findings) -> VerdictSpec {
+    let Some(file) = &file.answer else {
+        return VerdictSpec { accepted: None, returned: None, reason: None };
+    };
+    let mut compiled = |text: &Option<At<String>>| {
+        text.as_ref().and_then(|text| condition(text, &ground.sight(), findings))
+    };
+    let (accepted, returned) = (compiled(&file.accepted), compiled(&file.returned));
+    let reason = file.reason.as_ref().and_then(|name| field(name, ground, findings));
+    VerdictSpec { accepted, returned, reason: reason.map(|field| field.name.clone()) }
+}
+
+fn webhooks(file: &HandoffFile, findings: &mut Findings) -> Vec<Webhook> {
+    once(items(&file.webhook).iter().map(|it| &it.name), "webhooks", findings);
+    items(&file.webhook)
+        .iter()
+        .map(|it| Webhook {
+            name: it.name.value.clone(),
+            shape: match it.shape.as_ref().map(|shape| shape.value) {
+                Some(ShapeWord::Slack) => NoticeShape::Slack,
+                Some(ShapeWord::Teams) => NoticeShape::Teams,
+                None | Some(ShapeWord::Json) => NoticeShape::Json,
+            },
+            on: items(&it.on)
+                .iter()
+                .map(|occasion| match occasion.value {
+                    OccasionWord::Sent => Occasion::Sent,
+                    OccasionWord::Accepted => Occasion::Accepted,
+                    OccasionWord::Returned => Occasion::Returned,
+                    OccasionWord::Lapsed => Occasion::Lapsed,
+                    OccasionWord::Won => Occasion::Won,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+fn feedback(file: &FeedbackFile) -> BTreeMap<Feedback, String> {
+    let each = [
+        (Feedback::State, &file.state),
+        (Feedback::Owner, &file.owner),
+        (Feedback::TouchedAt, &file.touched_at),
+        (Feedback::TouchedBy, &file.touched_by),
+        (Feedback::Reason, &file.reason),
+        (Feedback::Opportunity, &file.opportunity),
+        (Feedback::Amount, &file.amount),
+        (Feedback::WonAt, &file.won_at),
+    ];
+    let named = |(what, name): (Feedback, &Option<At<String>>)| {
+        name.as_ref().map(|name| (what, name.value.clone()))
+    };
+    each.into_iter().filter_map(named).collect()
+}
+
+fn groups(file: &HandoffFile, ground: &Ground<'_>, findings: &mut Findings) -> Groups {
+    let Some(file) = &file.groups else { return Groups::default() };
+    let mut named = |name: &Option<At<String>>| {
+        name.as_ref().and_then(|name| field(name, ground, findings)).map(|it| it.name.clone())
+    };
+    Groups { source: named(&file.source), segment: named(&file.segment) }
+}
