@@ -14,9 +14,10 @@ use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::Clock;
 use crate::sandbox::calls::Purpose;
 use crate::sandbox::fault::{FAULTS, FaultOrder, Side};
-use crate::sandbox::hubspot::oauth::PRIVATE_TOKEN;
+use crate::sandbox::hubspot::oauth::{PRIVATE_APP, PRIVATE_APP_SECRET, PRIVATE_TOKEN};
+use crate::sandbox::hubspot::webhooks::WebhookError;
 use crate::sandbox::salesforce::oauth::{CLIENT_ID, CLIENT_SECRET};
-use crate::sandbox::server::{ServeOptions, serve};
+use crate::sandbox::server::{ServeOptions, Serving, serve};
 use crate::sandbox::{Sandbox, SandboxClock};
 use crate::settings::write_private;
 
@@ -30,6 +31,10 @@ that the shipped mappings name are there. Nothing of it leaves this machine, and
 ends. It prints the variables by which Lockstep finds it; --write makes a folder with settings,
 secrets and the shipped mappings instead, for `lockstep --config rehearsal/lockstep.toml …`.
 
+Both push: Salesforce's change events are served over gRPC (the Pub/Sub API, plain and with TLS), and
+HubSpot's webhooks go to --webhook-url, signed by the private app's client secret. What is not
+answered by a success is sent again up to ten times, within ten minutes instead of a day.
+
 Faults can be armed at the start and while it runs (POST /sandbox/faults {\"fault\": \"slow=5%\"}).
 The same door changes records as a user would: see GET /sandbox/ on either port.
 
@@ -37,6 +42,7 @@ Examples:
   lockstep sandbox
   lockstep sandbox --hubspot-port 4001 --salesforce-port 4002 --seed 7
   lockstep sandbox --fault too-many-requests=5% --fault salesforce:locked=3
+  lockstep sandbox --webhook-url http://127.0.0.1:8766/webhooks/hubspot --fault webhooks-late=10%
   lockstep sandbox --write rehearsal
   lockstep sandbox --list-faults",
     hidden: false,
@@ -52,6 +58,21 @@ struct Arguments {
     /// Salesforce's port; 0 for any free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     salesforce_port: u16,
+    /// The event service's port without TLS; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0, alias = "pubsub")]
+    pubsub_port: u16,
+    /// The event service's port with TLS; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pubsub_tls_port: u16,
+    /// Where HubSpot's webhooks go, subscribed to every event of contacts, companies and deals
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
+    /// The file with the client secret that signs webhooks; else one that everybody knows
+    #[arg(long, value_name = "FILE")]
+    webhook_secret_file: Option<PathBuf>,
+    /// Within which time a webhook that fails is sent again, ten times; a day on the platform
+    #[arg(long, value_name = "TIME", value_parser = super::parse::time, default_value = "10m")]
+    webhook_retries: Duration,
     /// A fault to arm: NAME, NAME=3 (the next calls), NAME=5% (each call), hubspot:NAME=5%
     #[arg(long, value_name = "FAULT")]
     fault: Vec<FaultOrder>,
@@ -114,6 +135,8 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     let options = ServeOptions {
         hubspot: local(arguments.hubspot_port),
         salesforce: local(arguments.salesforce_port),
+        pubsub: local(arguments.pubsub_port),
+        pubsub_tls: local(arguments.pubsub_tls_port),
     };
     // Before the addresses are told: whoever reads them may ask for a stop at once.
     let no_signal = |error| {
@@ -124,12 +147,12 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     if !arguments.bare {
         set_up(&sandbox);
     }
+    let secret = push_webhooks(&sandbox, &arguments)?;
     let serving = serve(sandbox.clone(), options).await?;
-    let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
     if let Some(folder) = &arguments.write {
-        write_settings(folder, &hubspot, &salesforce)?;
+        write_settings(folder, &serving, &secret)?;
     }
-    greet(out, &hubspot, &salesforce, arguments.write.as_deref());
+    greet(out, &serving, &arguments);
     let time_is_up = async {
         match arguments.r#for {
             Some(length) => tokio::time::sleep(length).await,
@@ -147,6 +170,31 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
+/// Points the private app's webhooks to where they are wanted, and returns its client secret.
+fn push_webhooks(sandbox: &Sandbox, arguments: &Arguments) -> Result<String, Failure> {
+    let secret = match &arguments.webhook_secret_file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| {
+                Failure::of(Exit::Usage, format!("cannot read {}", path.display()), &error)
+            })?
+            .trim()
+            .to_owned(),
+        None => PRIVATE_APP_SECRET.to_owned(),
+    };
+    let now = sandbox.clock().now();
+    let mut world = sandbox.world();
+    let account = &mut world.hubspot;
+    let span = i64::try_from(arguments.webhook_retries.as_millis()).unwrap_or(i64::MAX);
+    account.webhooks.settings.retry_span = jiff::SignedDuration::from_millis(span);
+    let app = account.webhooks.install(PRIVATE_APP, &secret);
+    if let Some(url) = &arguments.webhook_url {
+        let usage = |error: &WebhookError| Failure::from_error(Exit::Usage, error);
+        app.set_target_url(Some(url)).map_err(|error| usage(&error))?;
+        account.subscribe_to_everything(PRIVATE_APP, now).map_err(|error| usage(&error))?;
+    }
+    Ok(secret)
+}
+
 /// The variables by which Lockstep finds the sandbox. Its credentials are constants: there is
 /// nothing behind them.
 fn environment<'a>(hubspot: &'a str, salesforce: &'a str) -> [(&'static str, &'a str); 6] {
@@ -162,7 +210,8 @@ fn environment<'a>(hubspot: &'a str, salesforce: &'a str) -> [(&'static str, &'a
 
 /// Settings, secrets and mappings that lead to the sandbox. Settings that are there are replaced:
 /// the ports are others each time.
-fn write_settings(folder: &Path, hubspot: &str, salesforce: &str) -> Result<(), Failure> {
+fn write_settings(folder: &Path, serving: &Serving, secret: &str) -> Result<(), Failure> {
+    let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
     let text = format!(
         "# Made by `lockstep sandbox --write`: leads to the sandbox that was started last.\n\
          [directories]\nstate = \"state\"\nruntime = \"run\"\nmappings = \"mappings\"\n\n\
@@ -175,6 +224,8 @@ fn write_settings(folder: &Path, hubspot: &str, salesforce: &str) -> Result<(), 
         ("lockstep.toml", text.as_str()),
         ("secrets/hubspot_token", PRIVATE_TOKEN),
         ("secrets/salesforce_client_secret", CLIENT_SECRET),
+        ("secrets/hubspot_client_secret", secret),
+        ("pubsub_certificate.pem", &serving.certificate),
     ] {
         let path = folder.join(name);
         write_private(&path, text).map_err(|error| {
@@ -185,19 +236,28 @@ fn write_settings(folder: &Path, hubspot: &str, salesforce: &str) -> Result<(), 
     Ok(())
 }
 
-fn greet(out: &Output, hubspot: &str, salesforce: &str, written: Option<&Path>) {
-    let environment = environment(hubspot, salesforce);
+fn greet(out: &Output, serving: &Serving, arguments: &Arguments) {
+    let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
+    let (pubsub, pubsub_tls) = (serving.pubsub_url(), serving.pubsub_tls_url());
+    let written = arguments.write.as_deref();
+    let environment = environment(&hubspot, &salesforce);
     if out.json() {
         let environment: std::collections::BTreeMap<_, _> = environment.into();
         return out.value(&serde_json::json!({
             "hubspot": { "url": hubspot },
             "salesforce": { "url": salesforce },
+            "pubsub": { "url": pubsub, "tls_url": pubsub_tls, "certificate": serving.certificate },
+            "webhooks": { "url": arguments.webhook_url },
             "environment": environment,
             "written": written,
         }));
     }
     out.line(format!("HubSpot     {hubspot}"));
     out.line(format!("Salesforce  {salesforce}"));
+    out.line(format!("Pub/Sub     {pubsub}, with TLS {pubsub_tls}"));
+    if let Some(url) = &arguments.webhook_url {
+        out.line(format!("Webhooks    to {url}"));
+    }
     match written {
         Some(folder) => out.line(format!(
             "\nFor Lockstep:\n\n  lockstep --config {}/lockstep.toml sync --once\n",
@@ -226,8 +286,20 @@ fn count(out: &Output, sandbox: &Sandbox) {
                 "tokens": of(Purpose::Token),
             })
         };
+        let pushed: Vec<_> = world
+            .calls
+            .pushes()
+            .iter()
+            .map(|((side, what, outcome), count)| {
+                serde_json::json!({
+                    "side": side.word(), "what": what, "outcome": outcome, "count": count,
+                })
+            })
+            .collect();
         return out.value(&serde_json::json!({
-            "hubspot": calls(Side::HubSpot), "salesforce": calls(Side::Salesforce),
+            "hubspot": calls(Side::HubSpot),
+            "salesforce": calls(Side::Salesforce),
+            "pushed": pushed,
         }));
     }
     let mut table = out.table(["", "calls", "reads", "writes", "sign-ins"]);
@@ -242,6 +314,9 @@ fn count(out: &Output, sandbox: &Sandbox) {
         ]);
     }
     out.print_table(&table);
+    for ((side, what, outcome), count) in world.calls.pushes() {
+        out.line(format!("pushed by {side}: {what}: {outcome} ({count} times)"));
+    }
     for ((side, asked), count) in world.calls.unmodelled() {
         out.line(format!("not modelled: {side} {asked} ({count} times)"));
     }

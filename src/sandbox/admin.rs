@@ -184,7 +184,20 @@ fn described(calls: &Calls, recent: usize) -> Value {
             })
         })
         .collect();
-    json!({ "sides": sides, "counted": counted, "unmodelled": unmodelled, "recent": last })
+    let pushed: Vec<Value> = calls
+        .pushes()
+        .iter()
+        .map(|((side, what, outcome), count)| {
+            json!({ "side": side.word(), "what": what, "outcome": outcome, "count": count })
+        })
+        .collect();
+    json!({
+        "sides": sides,
+        "counted": counted,
+        "pushed": pushed,
+        "unmodelled": unmodelled,
+        "recent": last,
+    })
 }
 
 async fn clear_calls(State(sandbox): State<Sandbox>) -> Response {

@@ -26,6 +26,7 @@ pub mod server;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
+use tokio::sync::Notify;
 
 pub use calls::Calls;
 pub use clock::SandboxClock;
@@ -53,6 +54,8 @@ pub struct World {
 pub struct Sandbox {
     world: Arc<Mutex<World>>,
     clock: SandboxClock,
+    /// Wakes those who wait for the world to change: what the platforms push by themselves.
+    news: Arc<Notify>,
 }
 
 impl Sandbox {
@@ -69,13 +72,18 @@ impl Sandbox {
             calls: Calls::default(),
             random: fastrand::Rng::with_seed(seed),
         };
-        Self { world: Arc::new(Mutex::new(world)), clock }
+        Self { world: Arc::new(Mutex::new(world)), clock, news: Arc::default() }
     }
 
     /// Locks the world for a look or an edit. A handler that panicked does not take the sandbox
     /// with it.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready after the next call that is answered, counted from now and not from the first poll.
+    fn news(&self) -> impl Future<Output = ()> + use<> {
+        self.news.clone().notified_owned()
     }
 
     /// The sandbox's clock: the platforms' stamps come from it.
@@ -111,6 +119,7 @@ async fn date(
     next: axum::middleware::Next,
 ) -> axum::response::Response {
     let mut response = next.run(request).await;
+    sandbox.news.notify_waiters();
     let printed = jiff::fmt::rfc2822::DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&sandbox.clock().now());
     if let Some(value) = printed.ok().and_then(|date| http::HeaderValue::from_str(&date).ok()) {

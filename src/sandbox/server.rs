@@ -1,4 +1,8 @@
-//! Both routers on loopback ports, and the admin door that they share.
+//! The sandbox over the network: both routers and the event service on loopback ports, and the
+//! sender of webhooks.
+
+mod pubsub;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,12 +25,16 @@ pub struct ServeOptions {
     pub hubspot: SocketAddr,
     /// Salesforce's address.
     pub salesforce: SocketAddr,
+    /// The event service's address, without TLS.
+    pub pubsub: SocketAddr,
+    /// The event service's address, with TLS.
+    pub pubsub_tls: SocketAddr,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { hubspot: any, salesforce: any }
+        Self { hubspot: any, salesforce: any, pubsub: any, pubsub_tls: any }
     }
 }
 
@@ -47,6 +55,9 @@ pub enum ServeError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// No certificate could be made.
+    #[error("cannot make a certificate for the event service")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A sandbox that is being served. Dropping it stops it without waiting.
@@ -56,6 +67,12 @@ pub struct Serving {
     pub hubspot: SocketAddr,
     /// Where Salesforce listens.
     pub salesforce: SocketAddr,
+    /// Where the event service listens without TLS.
+    pub pubsub: SocketAddr,
+    /// Where the event service listens with TLS.
+    pub pubsub_tls: SocketAddr,
+    /// The certificate of the event service, in PEM: what a client is to trust.
+    pub certificate: String,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -71,6 +88,18 @@ impl Serving {
     #[must_use]
     pub fn salesforce_url(&self) -> String {
         format!("http://{}", self.salesforce)
+    }
+
+    /// The event service's URL without TLS.
+    #[must_use]
+    pub fn pubsub_url(&self) -> String {
+        pubsub::url(self.pubsub, false)
+    }
+
+    /// The event service's URL with TLS.
+    #[must_use]
+    pub fn pubsub_tls_url(&self) -> String {
+        pubsub::url(self.pubsub_tls, true)
     }
 
     /// Stops listening and waits a moment for answers that are under way.
@@ -94,23 +123,38 @@ impl Drop for Serving {
     }
 }
 
-/// Serves both platforms until [`Serving::shutdown`].
+/// Serves both platforms, and sends webhooks to the targets that are set, until
+/// [`Serving::shutdown`].
 ///
 /// # Errors
 /// When an address is not a loopback address or cannot be bound.
 pub async fn serve(sandbox: Sandbox, options: ServeOptions) -> Result<Serving, ServeError> {
+    let certificate = pubsub::tls::Certificate::make()
+        .map_err(|error| ServeError::Certificate(Box::new(error)))?;
     let hubspot = listen(options.hubspot).await?;
     let salesforce = listen(options.salesforce).await?;
-    let (stop, _) = watch::channel(false);
-    let addresses = (
-        hubspot.local_addr().unwrap_or(options.hubspot),
-        salesforce.local_addr().unwrap_or(options.salesforce),
-    );
-    let tasks = vec![
-        tokio::spawn(run(hubspot, sandbox.hubspot(), stop.subscribe())),
-        tokio::spawn(run(salesforce, sandbox.salesforce(), stop.subscribe())),
+    let plain = listen(options.pubsub).await?;
+    let tls = listen(options.pubsub_tls).await?;
+    let (stop, stopped) = watch::channel(false);
+    let at = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
+    let mut serving = Serving {
+        hubspot: at(&hubspot, options.hubspot),
+        salesforce: at(&salesforce, options.salesforce),
+        pubsub: at(&plain, options.pubsub),
+        pubsub_tls: at(&tls, options.pubsub_tls),
+        certificate: certificate.certificate.clone(),
+        stop,
+        tasks: Vec::new(),
+    };
+    sandbox.world().salesforce.record_events();
+    serving.tasks = vec![
+        tokio::spawn(run(hubspot, sandbox.hubspot(), stopped.clone())),
+        tokio::spawn(run(salesforce, sandbox.salesforce(), stopped.clone())),
+        tokio::spawn(pubsub::run(plain, sandbox.clone(), None, stopped.clone())),
+        tokio::spawn(pubsub::run(tls, sandbox.clone(), Some(certificate), stopped.clone())),
+        tokio::spawn(webhooks::run(sandbox, stopped)),
     ];
-    Ok(Serving { hubspot: addresses.0, salesforce: addresses.1, stop, tasks })
+    Ok(serving)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -58,12 +58,14 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("sled", &["journal"]),
     ("crossbeam_epoch", &["journal"]),
     ("postcard", &["journal"]),
-    ("reqwest", &["platform"]),
+    // The sandbox sends webhooks by a client of its own.
+    ("reqwest", &["platform", "sandbox/server/webhooks.rs"]),
     ("oauth2", &["platform"]),
     ("governor", &["platform"]),
     ("backoff", &["platform"]),
-    // The webhook listener's own certificate.
-    ("rustls", &["platform", "daemon/webhooks/tls.rs"]),
+    // The webhook listener's own certificate, and the sender's TLS in the sandbox.
+    ("rustls", &["platform", "daemon/webhooks/tls.rs", "sandbox/server/webhooks.rs"]),
+    ("rcgen", &["sandbox"]),
     ("config", &["settings"]),
     ("minijinja", &["mapping"]),
     ("tonic", &["platform", "sandbox"]),

@@ -16,7 +16,9 @@ use super::errors::{self, Refusal, categorized, plain};
 use super::limits::Bucket;
 use super::object::Object;
 use super::write::By;
-use super::{accounts, batch, definitions, edges, oauth, objects, owners, pipelines, search};
+use super::{
+    accounts, batch, definitions, edges, oauth, objects, owners, pipelines, search, webhooks,
+};
 use crate::sandbox::World;
 use crate::sandbox::calls::Route;
 use crate::sandbox::fault::{ExpireToken, Fault, Side};
@@ -212,6 +214,8 @@ pub(super) fn answer(
     let answered = if asked.segments.first().is_some_and(|first| first == "oauth") {
         let World { hubspot, random, .. } = world;
         oauth::call(&mut hubspot.auth, hubspot.portal, &asked, random)
+    } else if asked.segments.first().is_some_and(|first| first == "webhooks") {
+        webhooks::api::call(&mut world.hubspot, &asked, &mut route)
     } else {
         admitted(world, request, &mut asked, &mut route, &mut headers)
     };

@@ -8,6 +8,8 @@
 //! | `PATCH …` with `"as":"platform"` | sets read-only values, as a new score |
 //! | `POST /sandbox/hubspot/{object}/{id}/merge` `{"other":"…"}` | merges |
 //! | `POST /sandbox/hubspot/{object}/{id}/archive`, `…/restore` | archives, restores |
+//! | `GET /sandbox/hubspot/webhooks` | apps, and how many deliveries are where |
+//! | `POST /sandbox/hubspot/webhooks` `{"target_url":"…","everything":true}` | points an app's webhooks somewhere; `app`, `secret`, `max_concurrent`, `retry_span`, `lateness`, `sensitive` |
 //! | `POST /sandbox/hubspot/settings` `{"search_lag":"2s",…}` | changes settings and limits |
 
 use axum::Router;
@@ -21,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::api::texts;
+use super::oauth::PRIVATE_APP;
 use super::object::Object;
 use super::ui::FIRST_USER;
 use super::world::Account;
@@ -31,6 +34,7 @@ use crate::sandbox::admin::{answer, refuse};
 pub(super) fn router() -> Router<Sandbox> {
     Router::new()
         .route("/sandbox/hubspot/settings", post(settings))
+        .route("/sandbox/hubspot/webhooks", get(hooks).post(hook))
         .route("/sandbox/hubspot/{object}", post(create))
         .route("/sandbox/hubspot/{object}/{id}", get(show).patch(edit))
         .route("/sandbox/hubspot/{object}/{id}/{action}", post(act))
@@ -192,4 +196,85 @@ async fn settings(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
         Ok(answer(StatusCode::OK, &json!({ "now": shown })))
     };
     respond(run())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Hook {
+    app: Option<u64>,
+    secret: Option<String>,
+    target_url: Option<String>,
+    max_concurrent: Option<usize>,
+    everything: bool,
+    retry_span: Option<String>,
+    lateness: Option<String>,
+    sensitive: Option<Vec<String>>,
+}
+
+async fn hook(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+    let run = || {
+        let hook: Hook = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let length = |text: Option<String>| {
+            let read = text.map(|text| text.parse::<SignedDuration>()).transpose();
+            read.map_err(|error| error.to_string())
+        };
+        let (retry_span, lateness) = (length(hook.retry_span)?, length(hook.lateness)?);
+        let now = sandbox.clock().now();
+        let mut world = sandbox.world();
+        let account = &mut world.hubspot;
+        let id = hook.app.unwrap_or(PRIVATE_APP);
+        let known = account.webhooks.app(id).map(|app| app.secret.clone());
+        let secret = hook.secret.or(known).unwrap_or_default();
+        let app = account.webhooks.install(id, &secret);
+        if let Some(url) = &hook.target_url {
+            let url = (!url.is_empty()).then_some(url.as_str());
+            app.set_target_url(url).map_err(|error| error.to_string())?;
+        }
+        app.max_concurrent = hook.max_concurrent.unwrap_or(app.max_concurrent);
+        if hook.everything {
+            account.subscribe_to_everything(id, now).map_err(|error| error.to_string())?;
+        }
+        let settings = &mut account.webhooks.settings;
+        settings.retry_span = retry_span.unwrap_or(settings.retry_span);
+        settings.lateness = lateness.unwrap_or(settings.lateness);
+        if let Some(sensitive) = hook.sensitive {
+            settings.sensitive = sensitive.into_iter().collect();
+        }
+        Ok(shown_hooks(account))
+    };
+    respond(run())
+}
+
+async fn hooks(State(sandbox): State<Sandbox>) -> Response {
+    shown_hooks(&sandbox.world().hubspot)
+}
+
+fn shown_hooks(account: &Account) -> Response {
+    let apps: Vec<Value> = account
+        .webhooks
+        .apps()
+        .map(|app| {
+            json!({
+                "app": app.id,
+                "target_url": app.target_url(),
+                "max_concurrent": app.max_concurrent,
+                "subscriptions": app.subscriptions().count(),
+                "active": app.subscriptions().filter(|at| at.active).count(),
+            })
+        })
+        .collect();
+    let tally = account.webhooks.tally();
+    let body = json!({
+        "apps": apps,
+        "events_queued": tally.queued,
+        "deliveries": {
+            "waiting": tally.waiting,
+            "in_flight": tally.in_flight,
+            "arrived": tally.arrived,
+            "failed_attempts": tally.failed,
+            "given_up": tally.given_up,
+            "lost": tally.lost,
+        },
+    });
+    answer(StatusCode::OK, &body)
 }

@@ -21,6 +21,8 @@ pub const PRIVATE_TOKEN: &str = "pat-na1-11111111-2222-3333-4444-555555555555";
 pub const PRIVATE_APP: u64 = 19_083_857;
 /// The private app's client secret, by which its webhooks are signed.
 pub const PRIVATE_APP_SECRET: &str = "7a7a7a7a-0000-4000-8000-000000000001";
+/// The developer account's API key, which manages the OAuth app's webhooks.
+pub const DEVELOPER_KEY: &str = "de7e10de-0000-4000-8000-000000000001";
 /// The client id of the OAuth app that a fresh account knows.
 pub const CLIENT_ID: &str = "c1c1c1c1-0000-4000-8000-000000000001";
 /// The client secret of that OAuth app.

@@ -10,6 +10,7 @@ mod records;
 mod samples;
 mod searches;
 mod struck;
+mod subscriptions;
 
 use axum::Router;
 use http::Method;

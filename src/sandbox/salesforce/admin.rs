@@ -16,6 +16,8 @@
 //! | `PUT users/{id}` `{active}`, `POST users` `{first, last}` | people come and go |
 //! | `POST fields/{object}` `{name, label, type, …}`, `DELETE fields/{object}/{name}` | a field is added or deleted |
 //! | `PUT rules/lead-assignment` `{owner}`, `POST rules/validation`, `POST rules/duplicates`, `DELETE rules` | rules |
+//! | `GET events`, `DELETE events` | how many change events are kept; none of them is known any more |
+//! | `PUT events/{object}` `{selected}`, `PUT channels/{name}` `{objects}` | objects are selected for change data capture, custom channels made |
 //! | `PATCH settings` | late commit, page sizes, limits, lifetimes |
 //! | `PUT apps/{client_id}/key` `{pem}` | the key of signed assertions |
 //! | `POST sessions` `{user}`, `DELETE sessions`, `DELETE locators` | a token without a flow; all expire |
@@ -257,6 +259,31 @@ fn set_up(org: &mut Org, method: &Method, path: &[&str], asked: &Asked) -> Done 
             org.auth.set_public_key(client, key);
             Ok(json!({"client_id": client}))
         }
+        ("GET", ["events"]) => Ok(json!({
+            "kept": org.bus.kept(),
+            "delivered_today": org.bus.delivered_today(),
+            "newest_replay_id": u64::from_be_bytes(org.bus.newest_replay_id()),
+        })),
+        ("DELETE", ["events"]) => {
+            org.bus.reset(asked.now);
+            Ok(json!({"kept": 0}))
+        }
+        ("PUT", ["events", object]) => {
+            let object = org
+                .object(object)
+                .map(|o| o.name.clone())
+                .ok_or_else(|| unknown("object", object))?;
+            let selected = asked.flag("selected").unwrap_or(true);
+            org.bus.select(&object, selected);
+            Ok(json!({"object": &*object, "selected": selected}))
+        }
+        ("PUT", ["channels", name]) if name.ends_with("__chn") => {
+            let objects = asked.body.get("objects").and_then(Value::as_array);
+            let objects: Vec<&str> =
+                objects.into_iter().flatten().filter_map(Value::as_str).collect();
+            org.bus.add_channel(name, &objects);
+            Ok(json!({"channel": format!("/data/{name}"), "objects": objects}))
+        }
         ("DELETE", ["sessions"]) => {
             org.auth.expire_sessions();
             Ok(json!({"sessions": 0}))
@@ -364,6 +391,10 @@ fn settings(org: &mut Org, asked: &Asked) -> Done {
             "session_idle_ms" => ms.map(|v| set.session_idle = v),
             "bulk_delay_ms" => ms.map(|v| set.bulk_delay = v),
             "recycle_bin_ms" => ms.map(|v| set.recycle_bin = v),
+            "keepalive_ms" => ms.map(|v| org.bus.settings.keepalive = v),
+            "stream_idle_ms" => ms.map(|v| org.bus.settings.idle = v),
+            "event_retention_ms" => ms.map(|v| org.bus.settings.retention = v),
+            "daily_deliveries" => number.map(|v| org.bus.settings.daily_deliveries = v),
             "instance_url" => {
                 set.instance_url = value.as_str().map(str::to_owned);
                 Some(())
@@ -373,7 +404,8 @@ fn settings(org: &mut Org, asked: &Asked) -> Done {
         if done.is_none() {
             let message = format!(
                 "{name}: found {value}; known are late_commit_ms, page_size, long_text_page_size, \
-                 daily_requests, refuse_concurrent, session_idle_ms, bulk_delay_ms, recycle_bin_ms (whole \
+                 daily_requests, refuse_concurrent, session_idle_ms, bulk_delay_ms, recycle_bin_ms, keepalive_ms, \
+                 stream_idle_ms, event_retention_ms, daily_deliveries (whole \
                  numbers) and instance_url"
             );
             return Err(Refusal::call(Code::InvalidRequest, message));

@@ -1,3 +1,5 @@
+mod push;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;

@@ -11,6 +11,7 @@
 //!
 //! [`World::webhooks_due`]: crate::sandbox::World::webhooks_due
 
+pub(super) mod api;
 pub mod deliver;
 mod event;
 pub mod sign;
