@@ -20,8 +20,8 @@ use super::{Clock, Engine, Options, Trouble};
 use crate::journal::{Journal, LINK_ITSELF};
 use crate::mapping::Mappings;
 use crate::platform::{
-    Action, Ask, Budget, Cursor, Error, Identity, ObjectSchema, Outcome, Owner, Platform, Polled,
-    Write,
+    Action, Ask, Budget, CallKind, Cursor, Error, Identity, ObjectSchema, Outcome, Owner, Platform,
+    Polled, Write,
 };
 use crate::record::{LinkId, PerSide, Record, Side};
 
@@ -100,6 +100,10 @@ impl Platform for Shut {
 
     fn budget(&self) -> Budget {
         self.inner.budget()
+    }
+
+    fn calls(&self) -> BTreeMap<CallKind, u64> {
+        self.inner.calls()
     }
 
     async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error> {

@@ -58,6 +58,8 @@ pub struct Statistics {
     pub taken: usize,
     /// Batches that were written since the journal was opened.
     pub commits: u64,
+    /// How often what was written was made durable since then: one flush serves many batches.
+    pub flushes: u64,
     /// What the store takes up.
     pub usage: Usage,
 }
@@ -377,6 +379,7 @@ impl Journal {
             let mut statistics = core.read(counts)?;
             statistics.taken = core.taken();
             statistics.commits = core.commits();
+            statistics.flushes = core.flushes();
             statistics.usage = core.store().usage();
             Ok(statistics)
         })

@@ -25,6 +25,7 @@ pub(super) struct Core {
     /// The store refused: it is opened anew before it is used again.
     failed: bool,
     commits: u64,
+    flushes: u64,
 }
 
 impl Core {
@@ -56,6 +57,7 @@ impl Core {
             dirty: false,
             failed: false,
             commits: 0,
+            flushes: 0,
         })
     }
 
@@ -69,6 +71,10 @@ impl Core {
 
     pub(super) fn commits(&self) -> u64 {
         self.commits
+    }
+
+    pub(super) fn flushes(&self) -> u64 {
+        self.flushes
     }
 
     pub(super) fn is_failed(&self) -> bool {
@@ -125,6 +131,7 @@ impl Core {
                 return Err(error);
             }
             self.dirty = false;
+            self.flushes += 1;
         }
         Ok(())
     }

@@ -174,6 +174,17 @@ pub struct Budget {
     pub limit: Option<u64>,
 }
 
+/// What calls have in common: for metrics.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallKind {
+    /// The HTTP method.
+    pub method: String,
+    /// The path's template, without ids and values.
+    pub route: String,
+    /// The status of the answer, `none` where none came.
+    pub answer: String,
+}
+
 /// Someone, or a queue, that can own records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
@@ -201,6 +212,9 @@ pub trait Platform: Send + Sync {
 
     /// Calls made and left, from what the last answers said; costs no call.
     fn budget(&self) -> Budget;
+
+    /// Calls made since the start, by kind.
+    fn calls(&self) -> BTreeMap<CallKind, u64>;
 
     /// The object's fields. Remembered by the client until [`Platform::forget_schema`].
     async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error>;

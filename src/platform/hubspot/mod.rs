@@ -38,8 +38,8 @@ use super::transport::{
     Window,
 };
 use super::{
-    Ask, Budget, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner, Platform,
-    Polled, Write,
+    Ask, Budget, CallKind, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner,
+    Platform, Polled, Write,
 };
 use crate::record::{Record, Side};
 
@@ -389,6 +389,10 @@ impl Platform for HubSpot {
             used: daily.map(|(limit, left)| limit.saturating_sub(left)),
             limit: daily.map(|(limit, _)| limit),
         }
+    }
+
+    fn calls(&self) -> BTreeMap<CallKind, u64> {
+        self.client.kinds()
     }
 
     async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error> {

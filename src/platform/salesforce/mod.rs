@@ -27,8 +27,8 @@ use super::transport::{
     Answer, Call, Client, Dialect, Failure, Http, Lane, RetrySettings, Tokens, Verdict, redact,
 };
 use super::{
-    Ask, Budget, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner, Platform,
-    Polled, Write,
+    Ask, Budget, CallKind, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner,
+    Platform, Polled, Write,
 };
 use crate::record::{Record, Side};
 use codes::Meaning;
@@ -215,6 +215,10 @@ impl Platform for Salesforce {
     fn budget(&self) -> Budget {
         let (used, limit) = self.dialect.usage().unzip();
         Budget { made: self.client.made(), used, limit }
+    }
+
+    fn calls(&self) -> BTreeMap<CallKind, u64> {
+        self.client.kinds()
     }
 
     async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error> {

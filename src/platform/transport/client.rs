@@ -1,6 +1,7 @@
 //! Sends calls: waits for the lane, signs in, sends, judges, tries again.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tracing::Instrument;
 use url::Url;
 
 use super::{Access, Http, Jitter, Lane, Reach, RetrySettings, Tokens};
-use crate::platform::{Error, ErrorKind};
+use crate::platform::{CallKind, Error, ErrorKind};
 use crate::record::Side;
 
 /// Whether a call whose outcome is unclear may be sent again.
@@ -257,6 +258,7 @@ pub struct Client {
     retry: RetrySettings,
     random: Mutex<fastrand::Rng>,
     made: AtomicU64,
+    kinds: Mutex<BTreeMap<CallKind, u64>>,
     server_time: Mutex<Option<(Timestamp, Instant)>>,
 }
 
@@ -291,6 +293,7 @@ impl Client {
             retry,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             made: AtomicU64::new(0),
+            kinds: Mutex::default(),
             server_time: Mutex::new(None),
         }
     }
@@ -299,6 +302,21 @@ impl Client {
     #[must_use]
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
+    }
+
+    /// Calls made since the start, repeats included, by kind; those under way are not in it.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeMap<CallKind, u64> {
+        lock(&self.kinds).clone()
+    }
+
+    fn count(&self, call: &Call, status: Option<StatusCode>) {
+        let kind = CallKind {
+            method: call.method.to_string(),
+            route: call.route.clone().into_owned(),
+            answer: status.map_or_else(|| "none".to_owned(), |status| status.as_str().to_owned()),
+        };
+        *lock(&self.kinds).entry(kind).or_default() += 1;
     }
 
     /// The token that calls use now.
@@ -363,6 +381,7 @@ impl Client {
         drop(permit);
         let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         span.record("elapsed_ms", elapsed);
+        self.count(call, answer.as_ref().ok().map(http::Response::status));
         let answer = match answer {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
