@@ -68,6 +68,13 @@ impl From<ServiceError> for Failure {
             ServiceError::Webhooks(ref why) => {
                 Self::from_error(Exit::Usage, &error).hint(why.hint())
             }
+            ServiceError::HttpOpen { .. } => Self::from_error(Exit::Usage, &error).hint(
+                "let it listen on 127.0.0.1, or put a token into a file and set http.token_file to \
+                 its path (openssl rand -base64 24)",
+            ),
+            ServiceError::HttpTokenShort { .. } => Self::from_error(Exit::Usage, &error)
+                .hint("make one with `openssl rand -base64 24`"),
+            ServiceError::HttpToken(error) => error.into(),
             ServiceError::System { .. } => Self::from_error(Exit::Internal, &error),
         }
     }

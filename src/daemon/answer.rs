@@ -8,12 +8,14 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::control::{Answerer, Refused, RefusedKind, Request};
+use super::metrics::Scrape;
 use super::preview::{Preview, Scratch, preview};
 use super::query::{Desk, HoldView};
 use super::run::{Shared, reload_and_tell};
 use super::status::{Health, Status};
 use super::{Trouble, status};
 use crate::journal::Journal;
+use crate::record::PerSide;
 
 /// How long a sync that a person asked for waits for what falls due soon.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +36,19 @@ impl Office {
     pub(super) async fn status(&self) -> Result<Status, Refused> {
         let wrong = self.shared.reloader.wrong();
         Ok(status::status(&self.shared.engine, self.started, wrong.as_ref()).await?)
+    }
+
+    /// How things stand and what was counted, as OpenMetrics text.
+    pub(super) async fn metrics(&self) -> Result<String, Refused> {
+        let engine = &self.shared.engine;
+        let scrape = Scrape {
+            status: self.status().await?,
+            statistics: engine.journal.statistics().await?,
+            calls: PerSide::from_fn(|side| engine.platform(side).calls()),
+        };
+        scrape
+            .text(&engine.metrics)
+            .map_err(|error| Refused::new(RefusedKind::Internal, format!("no metrics: {error}")))
     }
 
     /// What settling would do now, on a copy of the journal. The mapping files are read from disk: a

@@ -168,7 +168,7 @@ impl Engine {
                 Heard { mapping, lane, change, at, not_before: None }
             })
             .collect();
-        self.journal.hear(heard, None).await?;
+        self.hear(heard, None).await?;
         if any {
             self.wake.notify_one();
         }

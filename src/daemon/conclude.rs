@@ -571,6 +571,7 @@ impl<'a> Conclusion<'a> {
         match end {
             End::Finished => {
                 settled.finished += 1;
+                self.engine.metrics.waited(&self.case.entry, self.now);
                 self.commit.count(&self.mapping.name, "settled", 1, self.now);
                 settle_mark(&mut self.commit, &subject);
                 self.commit.finish(subject, version);

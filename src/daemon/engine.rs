@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Clock;
 use super::directory::Owners;
 use super::intake::Intake;
+use super::metrics::Metrics;
 use super::trouble::Trouble;
 use super::webhooks::Counts;
 use crate::journal::Journal;
@@ -97,6 +98,8 @@ pub struct Engine {
     pub intake: Intake,
     /// What became of the webhooks that arrived.
     pub webhooks: Counts,
+    /// What is counted while the process runs.
+    pub metrics: Metrics,
     mappings: ArcSwap<Mappings>,
     owners: Mutex<Option<(Instant, Arc<Owners>)>>,
     sides: Mutex<PerSide<SideState>>,
@@ -126,6 +129,7 @@ impl Engine {
             wake: Notify::new(),
             intake: Intake::default(),
             webhooks: Counts::default(),
+            metrics: Metrics::default(),
             mappings: ArcSwap::new(mappings.into()),
             owners: Mutex::default(),
             sides: Mutex::default(),

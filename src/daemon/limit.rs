@@ -162,7 +162,7 @@ impl Engine {
         let change = Change::touched(record, Source::Person);
         let mapping = mapping.to_owned();
         let heard = Heard { mapping, lane, change, at: now, not_before: None };
-        self.journal.hear(vec![heard], None).await?;
+        self.hear(vec![heard], None).await?;
         Ok(())
     }
 }

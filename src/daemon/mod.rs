@@ -26,6 +26,8 @@ pub mod intake;
 mod limit;
 mod live;
 mod login;
+pub mod metrics;
+pub mod page;
 pub mod poll;
 pub mod preview;
 mod problems;

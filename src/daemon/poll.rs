@@ -195,7 +195,7 @@ impl Engine {
         let now = self.clock.now();
         let heard = self.heard(changes, lane, now);
         let any = !heard.is_empty();
-        self.journal.hear(heard, Some((name, cursor.0, now))).await?;
+        self.hear(heard, Some((name, cursor.0, now))).await?;
         if any {
             self.wake.notify_one();
         }

@@ -17,7 +17,7 @@ use super::answer::Office;
 use super::control::stopped;
 use super::reload::{Reload, Reloader};
 use super::service::{ServiceError, assemble};
-use super::{Engine, Stream, Trouble, control, http, reload, webhooks};
+use super::{Clock, Engine, Stream, Trouble, control, http, reload, webhooks};
 use crate::journal::{self, HistoryBounds};
 use crate::record::Side;
 use crate::settings::{Effective, Settings};
@@ -127,6 +127,10 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     let system = |doing| move |source| ServiceError::System { doing, source };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;
+    // A listener that anyone could ask is refused before anything is opened.
+    let clock = Clock::system();
+    let door = settings.http.listen.map(|address| http::Door::new(effective, address, clock));
+    let door = door.transpose()?;
     tell(&[NotifyState::Status("opening the journal")]);
     let engine = Arc::new(assemble(effective).await?);
     let socket = settings.directories.socket();
@@ -150,10 +154,11 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     let mut tasks = JoinSet::new();
     let office = Arc::new(Office::new(Arc::clone(&shared)));
     tasks.spawn(control::serve(listener, Arc::<Office>::clone(&office), shared.stopping()));
-    if let Some(address) = shared.settings.http.listen {
-        let bound = http::listen(address).await;
-        let listener = bound.map_err(|source| ServiceError::Http { address, source })?;
-        tasks.spawn(http::serve(listener, office, shared.stopping()));
+    if let (Some(address), Some(door)) = (shared.settings.http.listen, door) {
+        let unfit = |source| ServiceError::Http { address, source };
+        let listener = http::listen(address).await.map_err(unfit)?;
+        let door = door.bound(listener.local_addr().map_err(unfit)?);
+        tasks.spawn(http::serve(listener, office, door, shared.stopping()));
     }
     if let Some(door) = webhooks::open(effective, &shared.engine).await? {
         tasks.spawn(door.serve(shared.stopping()));

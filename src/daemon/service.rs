@@ -52,6 +52,23 @@ pub enum ServiceError {
     /// Webhooks cannot be listened for.
     #[error(transparent)]
     Webhooks(#[from] super::webhooks::WebhooksError),
+    /// Other machines could ask, and nothing keeps them from it.
+    #[error("http.listen = {address} can be reached from other machines, and no token is set")]
+    HttpOpen {
+        /// The address.
+        address: std::net::SocketAddr,
+    },
+    /// The token could be guessed.
+    #[error("the http_token has {found} characters; {wanted} or more cannot be guessed")]
+    HttpTokenShort {
+        /// How many it has.
+        found: usize,
+        /// How many it should have.
+        wanted: usize,
+    },
+    /// The token cannot be read.
+    #[error(transparent)]
+    HttpToken(#[from] crate::settings::SecretError),
     /// The system refuses something else.
     #[error("cannot {doing}")]
     System {

@@ -82,8 +82,12 @@ impl Engine {
                 continue;
             };
             match self.settle_group(&mapping, &entries).await {
-                Ok(settled) => sum += settled,
+                Ok(settled) => {
+                    self.metrics.settled(&name, &settled);
+                    sum += settled;
+                }
                 Err(error) => {
+                    self.metrics.failed(&name, entries.len());
                     sum.postponed += entries.len();
                     self.try_again_later(&entries, &error).await?;
                     trouble.get_or_insert(error);

@@ -13,7 +13,7 @@ const PREFIX: &str = "LOCKSTEP_";
 /// Variables that begin like a setting and are none.
 const NOT_SETTINGS: [&str; 1] = ["LOCKSTEP_CONFIG"];
 /// Keys whose values are paths. A relative one begins at the folder of the file that says it.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "directories.state",
     "directories.runtime",
     "directories.mappings",
@@ -25,6 +25,7 @@ const PATHS: [&str; 11] = [
     "webhooks.certificate_file",
     "webhooks.key_file",
     "webhooks.developer_key_file",
+    "http.token_file",
 ];
 
 /// What settings are made of. A value, so that a test needs neither files nor an environment.
@@ -168,7 +169,7 @@ pub struct Effective {
 impl Effective {
     /// Where the secret with this credential's name is to be read: `hubspot_token`,
     /// `hubspot_client_secret`, `salesforce_client_secret`, `salesforce_key`,
-    /// `hubspot_webhook_secret` or `hubspot_developer_key`.
+    /// `hubspot_webhook_secret`, `hubspot_developer_key` or `http_token`.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.get(name)
@@ -445,7 +446,8 @@ fn secret_places(
                 "salesforce_client_secret" => &settings.salesforce.client_secret_file,
                 "hubspot_webhook_secret" => &settings.webhooks.secret_file,
                 "hubspot_developer_key" => &settings.webhooks.developer_key_file,
-                _ => &settings.salesforce.key_file,
+                "salesforce_key" => &settings.salesforce.key_file,
+                _ => &settings.http.token_file,
             };
             let credential =
                 credentials.as_ref().map(|folder| folder.join(name)).filter(|path| path.exists());

@@ -51,7 +51,7 @@ pub struct Settings {
     pub history: History,
     /// The journal's store.
     pub journal: Journal,
-    /// The loopback listener.
+    /// The page, the metrics and what monitoring asks.
     pub http: Http,
     /// The listener that HubSpot calls.
     pub webhooks: Webhooks,
@@ -309,13 +309,19 @@ pub struct Journal {
     pub cache: u32,
 }
 
-/// The loopback listener.
+/// The listener for the page, the metrics and monitoring.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// A loopback address, or nothing where it is off.
+    /// Its address, or nothing where it is off.
     #[serde(default, deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
+    /// The file that holds the token that whoever asks has to give.
+    #[serde(default, deserialize_with = "parse::some_path")]
+    pub token_file: Option<PathBuf>,
+    /// The name by which browsers know it, where that is another than this machine's.
+    #[serde(default, deserialize_with = "parse::host")]
+    pub name: Option<String>,
 }
 
 /// The log.

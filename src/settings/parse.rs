@@ -141,13 +141,17 @@ pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Socke
     let address: SocketAddr = text.parse().map_err(|_| {
         D::Error::custom(format!("{text:?} is not an address with a port; write 127.0.0.1:8765"))
     })?;
-    if address.ip().is_loopback() {
-        Ok(Some(address))
-    } else {
-        Err(D::Error::custom(format!(
-            "{text} can be reached from other machines and has no lock; write 127.0.0.1:{}, and put \
-             a proxy that asks who is there in front of it",
-            address.port()
-        )))
+    Ok(Some(address))
+}
+
+/// A host's name as a browser sends it, without scheme and port.
+pub(super) fn host<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    match Host::parse(&text) {
+        Ok(Host::Domain(name)) => Ok(Some(name)),
+        _ => Err(D::Error::custom(format!(
+            "{text:?} is not a host's name; write it without scheme and port, such as \
+             lockstep.example.com"
+        ))),
     }
 }

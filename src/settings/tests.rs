@@ -91,7 +91,8 @@ fn all_mistakes_are_told_at_once_with_their_place_and_a_way_out() {
         batch = 500
         window = "0s"
         [http]
-        listen = "0.0.0.0:80"
+        listen = "0.0.0.0"
+        name = "https://lockstep.example.com"
         [limits]
         share = 25
         deletes = "many"
@@ -100,10 +101,10 @@ fn all_mistakes_are_told_at_once_with_their_place_and_a_way_out() {
     let text = mistakes(file, &environment);
     assert!(!text.contains("pat-na1"), "{text}");
     insta::assert_snapshot!(text, @r#"
-    14 mistakes in the settings
+    15 mistakes in the settings
       /etc/lockstep/lockstep.toml: hubspot.token: a secret does not stand in this file; put it into a file of its own, set hubspot.token_file to its path, and give out a new one if others could read this one
       /etc/lockstep/lockstep.toml: poling: there is no such setting; did you mean polling?
-      /etc/lockstep/lockstep.toml: polling.interval: there is no such setting; [polling] has hubspot, salesforce, deletes, hubspot_overlap, salesforce_overlap, sweep
+      /etc/lockstep/lockstep.toml: polling.interval: there is no such setting; did you mean polling.net?
       /etc/lockstep/lockstep.toml: hubspot.base_url: "http://api.hubapi.com" would send tokens in the clear; write https://
       /etc/lockstep/lockstep.toml: hubspot.auth: "tokens" is none of token, oauth; did you mean "token"?
       /etc/lockstep/lockstep.toml: polling.deletes: 30 has no unit; write 30s, 30m or 30h
@@ -112,7 +113,8 @@ fn all_mistakes_are_told_at_once_with_their_place_and_a_way_out() {
       /etc/lockstep/lockstep.toml: settle.window: "0s" is no time at all; write 1s or more
       /etc/lockstep/lockstep.toml: limits.share: 25 is not a share; write 0.25 for a quarter
       /etc/lockstep/lockstep.toml: limits.deletes: string "many" is not an integer
-      /etc/lockstep/lockstep.toml: http.listen: 0.0.0.0:80 can be reached from other machines and has no lock; write 127.0.0.1:80, and put a proxy that asks who is there in front of it
+      /etc/lockstep/lockstep.toml: http.listen: "0.0.0.0" is not an address with a port; write 127.0.0.1:8765
+      /etc/lockstep/lockstep.toml: http.name: "https://lockstep.example.com" is not a host's name; write it without scheme and port, such as lockstep.example.com
       LOCKSTEP_SETTLE__BATH: settle.bath: there is no such setting; did you mean LOCKSTEP_SETTLE__BATCH?
       LOCKSTEP_SALESFORCE__CONCURRENCY: salesforce.concurrency: 0 would stop all work; write 1 or more
     "#);

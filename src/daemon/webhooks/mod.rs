@@ -152,7 +152,7 @@ impl Receiver {
         let mut heard = engine.heard(Delivery::changes(prompt), Lane::Ordinary, now);
         heard.extend(engine.heard(Delivery::changes(bulk), Lane::Backfill, now));
         if !heard.is_empty() {
-            engine.journal.hear(heard, None).await?;
+            engine.hear(heard, None).await?;
             engine.wake.notify_one();
         }
         engine.intake.pushed(&all, now);
