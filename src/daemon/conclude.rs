@@ -67,13 +67,13 @@ impl Engine {
         for (case, result) in results {
             match result {
                 Ok(_) => {}
-                // Another settlement was first: both records are read again.
+                // Another settlement was first: both records are read again. The intent stays, for
+                // what it was about to write may be there.
                 Err(error @ (JournalError::Taken { .. } | JournalError::Purged { .. })) => {
                     tracing::warn!(subject = %case.entry.subject, %error, "it is tried again later");
                     let mut commit = Commit::new();
                     let until = self.later(now, case.entry.attempts);
                     let (subject, version) = (case.entry.subject.clone(), case.entry.version);
-                    commit.clear_intent(subject.clone());
                     commit.postpone(subject, version, until, Some(error.to_string()));
                     self.journal.commit(commit).await?;
                 }
@@ -156,7 +156,7 @@ impl<'a> Conclusion<'a> {
             self.end(End::Finished, settled);
             return self.commit;
         };
-        self.resumed(&plan);
+        self.pay(&plan);
         let end = match &plan.step {
             LinkStep::None { reason } => self.unlinked(&plan, reason),
             LinkStep::Create => self.created(&plan),
@@ -172,7 +172,7 @@ impl<'a> Conclusion<'a> {
             LinkStep::Unlink { deleted, peer } => self.ended(*deleted, *peer),
             LinkStep::Purge => self.purge(),
         };
-        self.commit.clear_intent(self.case.entry.subject.clone());
+        self.clear_intent(&plan);
         self.end(end, settled);
         self.commit
     }
@@ -198,7 +198,7 @@ impl<'a> Conclusion<'a> {
                     *settled.refused.get_mut(side) += 1;
                     self.commit.count(name, format!("refused.{}", side.key()), 1, self.now);
                 }
-                Fate::Nothing | Fate::Again(_) => {}
+                Fate::Nothing | Fate::Again(_) | Fate::Unclear(_) => {}
             }
         }
     }
@@ -206,24 +206,6 @@ impl<'a> Conclusion<'a> {
     fn deletes(&self, side: Side) -> bool {
         let write = self.plan.as_ref().and_then(|plan| plan.writes.get(side).as_ref());
         write.is_some_and(|write| matches!(write.action, WriteAction::Delete { .. }))
-    }
-
-    /// Lines of history that an interrupted settlement owes: what it was about to write is there.
-    fn resumed(&mut self, plan: &Plan) {
-        let Some(intent) = &self.case.known.intent else { return };
-        let Some(link) = self.case.link_id() else { return };
-        for line in &intent.lines {
-            let (Some(side), Some(new)) = (line.side, &line.new) else { continue };
-            let field = self.mapping.field(&line.field);
-            let decision = plan.decisions.iter().find(|decision| decision.field == line.field);
-            let holds = match decision {
-                Some(decision) => decision.values.get(side).as_ref() == Some(new),
-                None => self.case.base().values.get(&line.field) == Some(new),
-            };
-            if field.is_some() && holds {
-                self.commit.history(HistoryLine { link, ..line.clone() });
-            }
-        }
     }
 
     /// There is no link, and none is made.
@@ -260,7 +242,7 @@ impl<'a> Conclusion<'a> {
                 End::Next
             }
             (Fate::Refused(refusal), _) => self.not_created(plan, side, &refusal.clone()),
-            (Fate::Again(error), _) => {
+            (Fate::Again(error) | Fate::Unclear(error), _) => {
                 self.problems(plan);
                 End::Later(error.to_string())
             }
@@ -399,7 +381,7 @@ impl<'a> Conclusion<'a> {
     fn lasting(&self) -> End {
         for (side, fate) in self.written.fates.iter() {
             match fate {
-                Fate::Again(error) => return End::Later(error.to_string()),
+                Fate::Again(error) | Fate::Unclear(error) => return End::Later(error.to_string()),
                 Fate::Refused(Refusal {
                     kind: RefusalKind::Gone | RefusalKind::Converted,
                     code,
@@ -474,7 +456,7 @@ impl<'a> Conclusion<'a> {
     fn ended(&mut self, deleted: Side, peer: PeerFate) -> End {
         let Some(before) = self.case.link() else { return End::Finished };
         if let Some(error) = self.written.fates.iter().find_map(|(_, fate)| match fate {
-            Fate::Again(error) => Some(error.to_string()),
+            Fate::Again(error) | Fate::Unclear(error) => Some(error.to_string()),
             _ => None,
         }) {
             return End::Later(error);

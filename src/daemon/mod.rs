@@ -27,6 +27,7 @@ mod limit;
 mod live;
 mod login;
 pub mod metrics;
+mod owed;
 pub mod page;
 pub mod poll;
 pub mod preview;

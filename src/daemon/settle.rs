@@ -185,6 +185,9 @@ impl Engine {
         let mut commits = Vec::new();
         for case in cases {
             let Some(plan) = case.plan.as_ref().filter(|plan| !plan.is_quiet()) else { continue };
+            // An earlier intent is replaced by this one, which therefore takes over what it owes.
+            let mut lines = super::owed::owed(mapping, case, plan);
+            lines.extend(super::history::lines(case, plan, at));
             let mut commit = Commit::new();
             commit.intend(Intent {
                 subject: case.entry.subject.clone(),
@@ -192,7 +195,7 @@ impl Engine {
                 version: case.entry.version,
                 at,
                 writes: plan.writes.clone(),
-                lines: super::history::lines(case, plan, at),
+                lines,
             });
             commits.push(commit);
         }

@@ -31,8 +31,10 @@ pub(super) enum Fate {
     },
     /// The platform refused the record.
     Refused(Refusal),
-    /// It had no effect, or nobody knows: the record is read again before anything is repeated.
+    /// It had no effect.
     Again(Error),
+    /// Nobody knows whether it took effect: the record is read again before anything is repeated.
+    Unclear(Error),
 }
 
 /// What became of one case's writes.
@@ -143,7 +145,8 @@ fn fate(outcome: Outcome, without: BTreeSet<String>) -> Fate {
     match outcome {
         Outcome::Done { id, created, .. } => Fate::Done { id, created, without },
         Outcome::Refused(refusal) => Fate::Refused(refusal),
-        Outcome::NotDone(error) | Outcome::Unknown(error) => Fate::Again(error),
+        Outcome::NotDone(error) => Fate::Again(error),
+        Outcome::Unknown(error) => Fate::Unclear(error),
     }
 }
 

@@ -470,7 +470,10 @@ fn known(txn: &Txn<'_>, subject: Subject) -> Result<Known, Error> {
         Subject::Record { mapping, record } => txn.ambiguous(mapping, record)?,
     };
     let rejects = txn.rejects(&subject)?;
-    let intent = txn.get(&subject.intent_key())?;
+    let mut intent = txn.get(&subject.intent_key())?;
+    if let (None, Some(link)) = (&intent, &link) {
+        intent = txn.get(&Subject::Link(link.id).intent_key())?;
+    }
     Ok(Known { subject, link, conflicts, rejects, ambiguous, intent })
 }
 

@@ -27,6 +27,7 @@ enum Step {
     Postpone { subject: Subject, version: u64, until: Timestamp, error: Option<String> },
     Cursor { name: CursorName, entry: Option<CursorEntry> },
     Intend(Box<Intent>),
+    Owe(Box<Intent>),
     ClearIntent(Subject),
     Conflicts { link: LinkId, mapping: String, open: BTreeMap<String, OpenConflict> },
     Resolve { link: LinkId, field: String, resolution: Resolution },
@@ -46,12 +47,12 @@ enum Step {
 }
 
 impl Step {
-    /// The order in which the kinds of steps are carried out: entries end before links are made,
-    /// so that a link does not inherit what is finished; links that end go before links that take
+    /// The order in which the kinds of steps are carried out: entries and intents end before links
+    /// are made, so that a link does not inherit what is finished; links that end go before links that take
     /// their records.
     fn turn(&self) -> u8 {
         match self {
-            Self::Finish { .. } | Self::Postpone { .. } => 0,
+            Self::Finish { .. } | Self::Postpone { .. } | Self::ClearIntent(_) => 0,
             Self::Link(link) if !link.state.is_live() => 1,
             Self::Link(_) => 2,
             Self::Purge { .. } => 4,
@@ -63,7 +64,7 @@ impl Step {
 /// Changes that are written together. Build it with the methods below and give it to
 /// [`Journal::commit`](super::Journal::commit).
 ///
-/// The order of calls does not matter but within one kind: entries are finished first, then links
+/// The order of calls does not matter but within one kind: entries and intents end first, then links
 /// that ended are stored, then live links, then the rest, and purges last.
 #[derive(Default)]
 #[must_use]
@@ -163,6 +164,12 @@ impl Commit {
     /// Writes down what is about to go out.
     pub fn intend(&mut self, intent: Intent) -> &mut Self {
         self.step(Step::Intend(Box::new(intent)))
+    }
+
+    /// Of what went out nobody knows yet what became. Lines of history that the subject owes
+    /// already are kept beside those of `intent`.
+    pub fn owe(&mut self, intent: Intent) -> &mut Self {
+        self.step(Step::Owe(Box::new(intent)))
     }
 
     /// What was about to go out has its result.
@@ -339,6 +346,7 @@ fn run(
         }
         Step::Cursor { name, entry } => txn.set_cursor(&name, entry.as_ref()),
         Step::Intend(intent) => txn.intend(&intent),
+        Step::Owe(intent) => txn.owe(*intent),
         Step::ClearIntent(subject) => txn.clear_intent(&subject),
         Step::Conflicts { link, mapping, open } => txn.set_conflicts(link, &mapping, open),
         Step::Resolve { link, field, resolution } => txn.resolve(link, &field, resolution),

@@ -275,6 +275,16 @@ impl Txn<'_> {
         self.put(&intent.subject.intent_key(), intent)
     }
 
+    /// Writes down what went out and is not known to have taken effect, beside what the subject
+    /// owes already.
+    pub(super) fn owe(&mut self, mut intent: Intent) -> Result<(), Error> {
+        if let Some(mut known) = self.get::<Intent>(&intent.subject.intent_key())? {
+            known.lines.append(&mut intent.lines);
+            intent.lines = known.lines;
+        }
+        self.intend(&intent)
+    }
+
     pub(super) fn clear_intent(&mut self, subject: &Subject) -> Result<(), Error> {
         self.delete(&subject.intent_key())
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::codec::unreadable;
+use super::facts::Intent;
 use super::key::{Key, Kind, Parts};
 use super::links::{check_name, check_record};
 use super::store::{Span, after_prefix};
@@ -290,8 +291,31 @@ impl Txn<'_> {
         self.replace_pending(Some(&before), &entry)
     }
 
-    /// Folds the entry of a record that has a link from now on into the link's entry.
+    /// Folds what is kept of a record that has a link from now on into what is kept of the link: its
+    /// entry, and what was about to be written.
     pub(super) fn fold_record_into(
+        &mut self,
+        mapping: &str,
+        record: &RecordRef,
+        link: LinkId,
+    ) -> Result<(), Error> {
+        self.fold_intent_into(mapping, record, link)?;
+        self.fold_entry_into(mapping, record, link)
+    }
+
+    fn fold_intent_into(
+        &mut self,
+        mapping: &str,
+        record: &RecordRef,
+        link: LinkId,
+    ) -> Result<(), Error> {
+        let subject = Subject::Record { mapping: mapping.to_owned(), record: record.clone() };
+        let Some(old) = self.get::<Intent>(&subject.intent_key())? else { return Ok(()) };
+        self.clear_intent(&subject)?;
+        self.owe(Intent { subject: Subject::Link(link), ..old })
+    }
+
+    fn fold_entry_into(
         &mut self,
         mapping: &str,
         record: &RecordRef,

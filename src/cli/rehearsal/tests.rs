@@ -1,6 +1,7 @@
 //! The whole, once through: edits on both sides, a conversion, a second pass that writes nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -9,6 +10,7 @@ use super::*;
 use crate::daemon::{Clock, Engine, Options};
 use crate::journal::{Disk, Journal, MemoryStore};
 use crate::mapping::{Mappings, load};
+use crate::platform::transport::NetError;
 use crate::reconcile::limit::Limits;
 use crate::sandbox::SandboxClock;
 use crate::sandbox::hubspot::object::Object;
@@ -31,14 +33,48 @@ fn start() -> (Sandbox, Engine) {
 }
 
 fn start_with(options: Options) -> (Sandbox, Engine) {
+    let (sandbox, engine, _) = start_losing(options);
+    (sandbox, engine)
+}
+
+/// A network that loses the answer to the next write, where it is told to.
+struct Losing {
+    inner: InProcess,
+    next: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Http for Losing {
+    async fn call(
+        &self,
+        request: http::Request<bytes::Bytes>,
+    ) -> Result<http::Response<bytes::Bytes>, NetError> {
+        let writes = request.method() == http::Method::PATCH;
+        let answer = self.inner.call(request).await;
+        if writes && self.next.swap(false, Ordering::Relaxed) {
+            return Err(NetError::unclear("the connection was cut"));
+        }
+        answer
+    }
+}
+
+/// As [`start_with`], and what to set for the answer to the next write to Salesforce to be lost.
+fn start_losing(options: Options) -> (Sandbox, Engine, Arc<AtomicBool>) {
     let start = "2026-11-02T09:00:00Z".parse().unwrap();
     let sandbox = Sandbox::new(1, SandboxClock::starting_at(start));
     set_up(&sandbox);
     let journal = Journal::inline(MemoryStore::open(&Disk::default()), [7; 32]).unwrap();
-    let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    let next = Arc::new(AtomicBool::new(false));
+    let salesforce =
+        Losing { inner: InProcess::new(sandbox.salesforce()), next: Arc::clone(&next) };
+    let http = PerSide::<Arc<dyn Http>> {
+        hubspot: Arc::new(InProcess::new(sandbox.hubspot())),
+        salesforce: Arc::new(salesforce),
+    };
+    let platforms = connect(http, addresses(), &Clients::default()).unwrap();
     let clock = Clock::starting_at(start);
     let engine = Engine::new(journal, platforms, shipped(), clock, options, 1);
-    (sandbox, engine)
+    (sandbox, engine, next)
 }
 
 async fn pass(engine: &Engine) -> crate::daemon::Settled {
@@ -253,4 +289,84 @@ async fn an_edit_of_a_field_without_a_base_is_weighed_once() {
         assert_eq!(again().await, (1, Default::default()), "{opted_out}");
         assert_eq!(again().await, Default::default(), "{opted_out}");
     }
+}
+
+/// The answer to a write that did away with a person's edit is lost: the next settlement finds both
+/// sides equal, and the edit still stands in history, once.
+#[tokio::test(start_paused = true)]
+async fn what_was_overwritten_is_told_though_the_answer_was_lost() {
+    let (sandbox, engine, lose) = start_losing(Options::default());
+    let now = || sandbox.clock().now();
+    let values = [("email", "ada@example.com"), ("lifecyclestage", "marketingqualifiedlead")];
+    let at = now();
+    let contact =
+        sandbox.world().hubspot.create_as_user(Object::Contact, &values, FIRST_USER, at).unwrap();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    let (lead, user) = {
+        let world = sandbox.world();
+        let lead = world.salesforce.records("Lead").next().unwrap().id.clone();
+        (lead, world.salesforce.staff.sales[0].clone())
+    };
+    let at = now();
+    let phone = map(json!({"Phone": "030 1"}));
+    sandbox.world().salesforce.person_edits(at, &user, &lead, &phone).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let at = now();
+    let phone = [("phone", "030 2")];
+    sandbox.world().hubspot.edit_as_user(Object::Contact, contact, &phone, FIRST_USER, at).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    lose.store(true, Ordering::Relaxed);
+    let settled = pass(&engine).await;
+    assert_eq!((settled.postponed, settled.written.salesforce), (1, 0), "{settled:?}");
+    tokio::time::sleep(Duration::from_secs(1_300)).await;
+    pass(&engine).await;
+    let links = engine.journal.links("people", None, 10).await.unwrap();
+    let lines = engine.journal.history(links[0].id, None, 100).await.unwrap();
+    let told = lines.iter().filter(|line| line.field == "phone").map(|line| {
+        format!(
+            "{:?} {:?} → {:?}, lost {:?}: {}",
+            line.side, line.old, line.new, line.lost, line.reason
+        )
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r#"
+    None Some(Blank) → Some(Text("030 2")), lost {}: both sides say the same
+    Some(Salesforce) Some(Text("030 1")) → Some(Text("030 2")), lost {Salesforce: Text("030 1")}: both changed: HubSpot changed it at 2026-11-02T09:01:00Z, Salesforce not after 2026-11-02T09:00:00Z
+    "#);
+    assert_eq!(engine.journal.unfinished(10).await.unwrap(), []);
+}
+
+/// Marketing deletes a contact, and sales converts the Lead that remained: the Contact that it
+/// becomes is not silently put into HubSpot anew.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_deleted_does_not_come_back_by_a_conversion() {
+    let (sandbox, engine) = start();
+    let now = || sandbox.clock().now();
+    let values = [("email", "ada@example.com"), ("lifecyclestage", "marketingqualifiedlead")];
+    let at = now();
+    let contact =
+        sandbox.world().hubspot.create_as_user(Object::Contact, &values, FIRST_USER, at).unwrap();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    let at = now();
+    sandbox.world().hubspot.archive(Object::Contact, contact, FIRST_USER, at).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(&engine).await;
+    let at = now();
+    let converted = {
+        let mut world = sandbox.world();
+        let lead = world.salesforce.records("Lead").next().unwrap().id.clone();
+        let user = world.salesforce.staff.sales[0].clone();
+        world.salesforce.convert_lead(at, &user, &lead, &Conversion::default()).unwrap()
+    };
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let settled = pass(&engine).await;
+        assert_eq!((settled.created, settled.written), Default::default(), "{settled:?}");
+    }
+    assert_eq!(sandbox.world().hubspot.all(Object::Contact).count(), 0);
+    let asked = engine.journal.matches(None, None, 10).await.unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].record.id, *converted.contact);
+    assert!(asked[0].reason.contains("it was deleted"), "{}", asked[0].reason);
 }

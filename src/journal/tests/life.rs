@@ -129,6 +129,50 @@ fn a_record_that_was_replaced_still_leads_to_its_link() {
         let counters = &journal.statistics().await.unwrap().mappings["people"];
         assert_eq!((counters["links.active"], counters["links.retired"]), (1, 1));
         assert!(journal.check().await.unwrap().is_sound());
+        // The heir ends; whom the retired link left behind may belong to somebody else from then on.
+        let mut ended = heir;
+        ended.state =
+            LinkState::Unlinked { deleted: Side::HubSpot, reason: "deleted".into(), at: at(3) };
+        let mut commit = Commit::new();
+        commit.link(ended).link(link(3, "103", "00Q2"));
+        journal.commit(commit).await.unwrap();
+        let found = journal.links_of("people", vec![sf("00Q2")]).await.unwrap();
+        assert_eq!(found[0].as_ref().unwrap().id, LinkId(3));
+        assert_eq!(journal.check().await.unwrap().problems, []);
+    });
+}
+
+/// A record's intent becomes that of the link that is made of it, with the lines of history that
+/// either owes.
+#[test]
+fn what_a_record_owes_its_link_owes() {
+    on_each(async |journal| {
+        let intent = |subject: &Subject, second| Intent {
+            subject: subject.clone(),
+            mapping: "people".into(),
+            version: 1,
+            at: at(second),
+            writes: PerSide::default(),
+            lines: vec![line(0, second, "score", Value::Blank)],
+        };
+        let of = |record| Subject::Record { mapping: "people".into(), record };
+        let (here, across) = (of(hs("101")), of(sf("00Q1")));
+        let mut commit = Commit::new();
+        commit.intend(intent(&here, 1)).intend(intent(&across, 2));
+        journal.commit(commit).await.unwrap();
+        // The settlement of one of them makes the link and has its own result.
+        let joint = Subject::Link(LinkId(1));
+        let mut commit = Commit::new();
+        commit.link(link(1, "101", "00Q1")).clear_intent(here.clone()).owe(intent(&joint, 3));
+        journal.commit(commit).await.unwrap();
+        let known = journal.known(vec![here, joint.clone()]).await.unwrap();
+        for known in known {
+            let intent = known.intent.unwrap();
+            assert_eq!(intent.subject, joint);
+            let owed: Vec<_> = intent.lines.iter().map(|line| line.at).collect();
+            assert_eq!(owed, [at(2), at(3)]);
+        }
+        assert!(journal.check().await.unwrap().is_sound());
     });
 }
 

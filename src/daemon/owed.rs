@@ -1,0 +1,120 @@
+//! The lines of history that a settlement without a known end owes.
+//!
+//! An intent is written down before its writes go out, with the lines that they will be worth.
+//! Where the process ends or an answer is lost before the result is known, only the next reading
+//! tells what took effect; and by then both sides may hold the same, so that the plan made from
+//! that reading no longer knows what was overwritten. The intent does.
+
+use std::collections::BTreeSet;
+
+use super::case::Case;
+use super::conclude::Conclusion;
+use super::history::lines;
+use super::write::Fate;
+use crate::journal::{HistoryLine, Intent, Subject};
+use crate::mapping::Mapping;
+use crate::reconcile::{LinkStep, Plan};
+use crate::record::{Side, Value};
+
+/// What an earlier intent of `case` is worth by what was read for `plan`.
+///
+/// A line whose value stands where it was to be written took effect; one whose old value still
+/// stands there did not. Where the record holds something else, it was written again since, and
+/// nobody can tell any more: such a line is told with that doubt if it did away with an edit.
+pub(super) fn owed(mapping: &Mapping, case: &Case, plan: &Plan) -> Vec<HistoryLine> {
+    let Some(intent) = &case.known.intent else { return Vec::new() };
+    intent.lines.iter().filter_map(|line| weigh(mapping, case, plan, line)).collect()
+}
+
+fn weigh(mapping: &Mapping, case: &Case, plan: &Plan, line: &HistoryLine) -> Option<HistoryLine> {
+    let (side, new) = (line.side?, line.new.as_ref()?);
+    mapping.field(&line.field)?;
+    let present = present(case, plan, &line.field, side);
+    if present.as_ref() == Some(new) {
+        return Some(line.clone());
+    }
+    if line.lost.is_empty() || present == line.old {
+        return None;
+    }
+    const DOUBT: &str = "; the answer was lost, and the record was edited since";
+    let reason = match line.reason.ends_with(DOUBT) {
+        true => line.reason.clone(),
+        false => format!("{}{DOUBT}", line.reason),
+    };
+    Some(HistoryLine { reason, ..line.clone() })
+}
+
+/// What a side holds of a field, as far as the plan tells.
+fn present(case: &Case, plan: &Plan, field: &str, side: Side) -> Option<Value> {
+    let decision = plan.decisions.iter().find(|decision| decision.field == field);
+    match (decision, &plan.step) {
+        (Some(decision), _) => decision.values.get(side).clone(),
+        // Where fields are decided, one without a decision holds what was agreed on.
+        (None, LinkStep::Keep | LinkStep::Join | LinkStep::Create) => {
+            case.base().values.get(field).cloned()
+        }
+        (None, _) => None,
+    }
+}
+
+impl Conclusion<'_> {
+    /// Whether history has a link to hang on: there is one, or this settlement makes it.
+    fn tells(&self, plan: &Plan) -> bool {
+        match plan.step {
+            LinkStep::Join => true,
+            LinkStep::Create => {
+                let made = |side: &Side| plan.records.get(*side).is_none();
+                self.done.iter().any(made)
+            }
+            _ => self.case.link().is_some(),
+        }
+    }
+
+    /// Tells what an earlier settlement owes.
+    pub(super) fn pay(&mut self, plan: &Plan) {
+        let pays = self.tells(plan) && !self.waits_for_record(plan);
+        if pays {
+            for line in owed(self.mapping, self.case, plan) {
+                self.commit.history(HistoryLine { link: self.number, ..line });
+            }
+        }
+    }
+
+    /// Clears the intent, but for those of its lines about which nothing is known yet: the next
+    /// settlement reads both sides and tells them.
+    pub(super) fn clear_intent(&mut self, plan: &Plan) {
+        if self.waits_for_record(plan) {
+            return;
+        }
+        let told = self.tells(plan);
+        let unclear: BTreeSet<Side> = self.written.fates.iter().filter_map(unclear).collect();
+        let mut left = if told { Vec::new() } else { owed(self.mapping, self.case, plan) };
+        left.extend(lines(self.case, plan, self.now).into_iter().filter(|line| {
+            line.side
+                .is_some_and(|side| unclear.contains(&side) || (!told && self.done.contains(&side)))
+        }));
+        let entry = &self.case.entry;
+        let subject = if told { Subject::Link(self.number) } else { entry.subject.clone() };
+        self.commit.clear_intent(entry.subject.clone());
+        self.commit.clear_intent(subject.clone());
+        if !left.is_empty() {
+            self.commit.owe(Intent {
+                subject,
+                mapping: self.mapping.name.clone(),
+                version: entry.version,
+                at: self.now,
+                writes: plan.writes.clone(),
+                lines: left,
+            });
+        }
+    }
+
+    /// Whether nothing was decided because a record has to be read first that took another's place.
+    fn waits_for_record(&self, plan: &Plan) -> bool {
+        matches!(plan.step, LinkStep::Move { .. }) && self.heir.is_none()
+    }
+}
+
+fn unclear((side, fate): (Side, &Fate)) -> Option<Side> {
+    matches!(fate, Fate::Unclear(_)).then_some(side)
+}
