@@ -6,7 +6,7 @@ use super::Engine;
 use super::case::Case;
 use super::fetch::Fetched;
 use super::trouble::Trouble;
-use crate::journal::{Commit, Heard, MatchChoice, MatchEntry};
+use crate::journal::{Commit, Heard, LinkState, MatchChoice, MatchEntry};
 use crate::mapping::Mapping;
 use crate::reconcile::recognise::{Question, Recognised, key_spellings, key_value, recognise};
 use crate::record::{Change, Record, RecordRef, Side, Source};
@@ -57,6 +57,7 @@ impl Engine {
             }
         }
         self.refuse_taken(mapping, &mut answers).await?;
+        self.ask_about_deleted(mapping, &cases, &mut answers).await?;
         let mut unclear = Vec::new();
         let mut aside = Vec::new();
         let mut claimed: BTreeSet<RecordRef> = BTreeSet::new();
@@ -220,6 +221,41 @@ impl Engine {
             };
             let candidates = BTreeMap::from([(across, "matching keys".to_owned())]);
             answers.insert(lone, Match::Unclear(candidates, reason));
+        }
+        Ok(())
+    }
+
+    /// Whoever was deleted across is not created anew because another record of the same person
+    /// turns up, as the Contact does that the remaining Lead becomes: that is a person's to say.
+    async fn ask_about_deleted(
+        &self,
+        mapping: &Mapping,
+        cases: &[Case],
+        answers: &mut BTreeMap<RecordRef, Match>,
+    ) -> Result<(), Trouble> {
+        for record in cases.iter().filter_map(Case::lone_record) {
+            if !matches!(answers.get(&record.key), Some(Match::Nobody)) {
+                continue;
+            }
+            let across = record.key.side.other();
+            for key in &mapping.matching {
+                let Some(value) = key_value(key, record) else { continue };
+                let print = self.journal.fingerprint(&value.to_string());
+                let links = self.journal.links_with(&mapping.name, print).await?;
+                let gone = links.into_iter().find_map(|link| match &link.state {
+                    LinkState::Unlinked { deleted, .. } if *deleted == across => {
+                        Some((link.id, link.records.get(across).clone()?))
+                    }
+                    _ => None,
+                });
+                let Some((link, gone)) = gone else { continue };
+                let reason = format!(
+                    "{gone} had the same matching key; it was deleted, and link {link} ended"
+                );
+                let candidates = BTreeMap::from([(gone, "matching keys".to_owned())]);
+                answers.insert(record.key.clone(), Match::Unclear(candidates, reason));
+                break;
+            }
         }
         Ok(())
     }

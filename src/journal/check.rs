@@ -257,14 +257,14 @@ fn check_piece(txn: &Txn<'_>, key: &[u8], row: &[u8], report: &mut Report) -> Re
 }
 
 /// Whether `owner` is the heir of a retired link, or the heir's heir, and so on: what was merged may
-/// be merged again.
+/// be merged again. Where the last heir has ended, whoever takes the record next is right.
 fn inherits(txn: &Txn<'_>, heir: LinkId, owner: LinkId) -> Result<bool, Error> {
     let mut seen = BTreeSet::new();
     let mut next = heir;
     while next != owner && seen.insert(next) {
         match txn.link(next)?.map(|link| link.state) {
             Some(LinkState::Retired { into }) => next = into,
-            _ => return Ok(false),
+            state => return Ok(state.is_some_and(|state| !state.is_live())),
         }
     }
     Ok(next == owner)
