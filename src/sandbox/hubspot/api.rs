@@ -19,9 +19,9 @@ use super::write::By;
 use super::{
     accounts, batch, definitions, edges, oauth, objects, owners, pipelines, search, webhooks,
 };
-use crate::sandbox::World;
 use crate::sandbox::calls::Route;
 use crate::sandbox::fault::{ExpireToken, Fault, Side};
+use crate::sandbox::{World, written};
 
 /// What was asked.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Answer {
     }
 
     fn into_response(self, random: &mut fastrand::Rng) -> Response {
-        let body = self.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let body = self.body.map_or_else(Body::empty, |body| Body::from(written(&body)));
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let headers = response.headers_mut();

@@ -44,7 +44,7 @@ use serde_json::json;
 
 use super::calls::{Route, Unmodelled};
 use super::fault::{ExpireToken, Fault, Side};
-use super::{Sandbox, World};
+use super::{Sandbox, World, written};
 pub use dml::Write;
 use refusal::{Code, Refusal};
 use rest::call::{Body, Call, Reply, segments};
@@ -269,9 +269,7 @@ fn template(call: &Call) -> String {
 fn respond(reply: Reply, route: Option<String>) -> Response {
     let (content_type, body) = match reply.body {
         Body::Empty => (None, Bytes::new()),
-        Body::Json(value) => {
-            (Some("application/json;charset=UTF-8"), Bytes::from(value.to_string()))
-        }
+        Body::Json(value) => (Some("application/json;charset=UTF-8"), Bytes::from(written(&value))),
         Body::Text(kind, text) => (Some(kind), Bytes::from(text)),
     };
     let mut response = Response::new(HttpBody::from(body));
