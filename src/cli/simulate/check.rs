@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::persons::{Deed, Edit};
 use super::seams::Steps;
 use crate::daemon::{Engine, Trouble};
-use crate::journal::{HistoryLine, LinkEntry, LinkState, Subject};
-use crate::mapping::{Mapping, Reading};
+use crate::journal::{HistoryLine, LINK_ITSELF, LinkEntry, LinkState, Subject};
+use crate::mapping::{Directory, Field, Mapping, Reading};
 use crate::platform::Ask;
 use crate::reconcile::{Presence, Situation, Verdict, settle};
-use crate::record::{LinkId, PerSide, Record, RecordRef, Side};
+use crate::record::{LinkId, PerSide, Raw, Record, RecordRef, Side, Value};
 
 /// Everything that both platforms hold, and everything that the journal knows.
 pub(super) struct Scene {
@@ -112,10 +112,12 @@ impl Scene {
         past: &Past<'_>,
     ) -> Result<Found, Trouble> {
         let mut found = Found::default();
-        self.agreement(engine, mapping, &mut found.breaches).await?;
+        let directory = engine.directory(mapping, self.records.values()).await?;
+        self.agreement(engine, mapping, &directory, &mut found.breaches);
         self.nobody_twice(mapping, &mut found.breaches);
         self.everybody_linked_once(&mut found.breaches);
-        self.edits(past, &mut found);
+        self.nobody_comes_back(&mut found.breaches);
+        self.edits(mapping, &directory, past, &mut found);
         let waiting = self.waiting.iter().map(|entry| format!("it still waits: {entry}"));
         found.breaches.extend(waiting);
         let report = engine.journal.check().await?;
@@ -128,13 +130,13 @@ impl Scene {
         Ok(found)
     }
 
-    async fn agreement(
+    fn agreement(
         &self,
         engine: &Engine,
         mapping: &Mapping,
+        directory: &dyn Directory,
         found: &mut Vec<String>,
-    ) -> Result<(), Trouble> {
-        let directory = engine.directory(mapping, self.records.values()).await?;
+    ) {
         for link in self.links.iter().filter(|link| link.state == LinkState::Active) {
             let get =
                 |side: Side| link.records.get(side).as_ref().and_then(|it| self.records.get(it));
@@ -156,7 +158,7 @@ impl Scene {
                     salesforce: Presence::Here(salesforce),
                 },
                 open: &BTreeMap::new(),
-                directory: &directory,
+                directory,
                 now: engine.clock.now(),
             });
             let left: BTreeSet<&str> = plan
@@ -166,15 +168,7 @@ impl Scene {
                 .map(|decision| decision.field.as_str())
                 .collect();
             for field in &mapping.fields {
-                let read = |record: &Record| {
-                    let side = record.key.side;
-                    let object = &record.key.object;
-                    let name = field.sides.get(side).as_ref()?.name(object)?;
-                    match field.read(mapping, side, object, record.get(name), &directory) {
-                        Reading::Value(value) => Some(value),
-                        Reading::Aside(_) | Reading::Bad(_) => None,
-                    }
-                };
+                let read = |record| reading(mapping, field, directory, record);
                 let (Some(h), Some(s)) = (read(hubspot), read(salesforce)) else { continue };
                 let subject = Subject::Link(link.id);
                 let named = left.contains(field.name.as_str())
@@ -191,16 +185,19 @@ impl Scene {
                 }
             }
         }
-        Ok(())
     }
 
-    /// No two live records of a side have one address, but for those that a person is asked about.
+    /// No two live records of a side have one address, but for those that a person is asked about,
+    /// and for what remains of links that ended: people go on with that as they like.
     fn nobody_twice(&self, mapping: &Mapping, found: &mut Vec<String>) {
         let Some(key) = mapping.matching.first() else { return };
         let mut seen: BTreeMap<(Side, String), &RecordRef> = BTreeMap::new();
         for record in self.records.values().filter(|it| it.successor.is_none() && !it.deleted) {
             let side = record.key.side;
             let Some(address) = record.get(key.fields.get(side)).as_text() else { continue };
+            if self.is_left(&record.key) {
+                continue;
+            }
             if let Some(other) = seen.insert((side, address.to_lowercase()), &record.key)
                 && !self.doubts.contains(other)
                 && !self.doubts.contains(&record.key)
@@ -208,6 +205,13 @@ impl Scene {
                 found.push(format!("{} and {other} are the same person", record.key));
             }
         }
+    }
+
+    /// Whether the record is what remains of a link that ended.
+    fn is_left(&self, record: &RecordRef) -> bool {
+        let mut links = self.links.iter().filter(|link| link.all_records().contains(record));
+        let ended = links.clone().any(|link| matches!(link.state, LinkState::Unlinked { .. }));
+        ended && links.all(|link| !link.state.is_live())
     }
 
     fn everybody_linked_once(&self, found: &mut Vec<String>) {
@@ -225,15 +229,21 @@ impl Scene {
     /// Every value that a person set is there, or was replaced by a later edit, or stands in the
     /// history as what a rule did away with, or is parked, or was made in the very moment of a
     /// write.
-    fn edits(&self, past: &Past<'_>, found: &mut Found) {
+    fn edits(
+        &self,
+        mapping: &Mapping,
+        directory: &dyn Directory,
+        past: &Past<'_>,
+        found: &mut Found,
+    ) {
         for (at, deed) in past.deeds.iter().enumerate() {
             for edit in &deed.edits {
                 let later = &past.deeds[at + 1..];
                 let replaced = later.iter().any(|deed| {
-                    deed.takes.contains(&edit.id)
+                    deed.takes.iter().any(|take| take.takes(edit))
                         || deed.edits.iter().any(|other| other.replaces(edit))
                 });
-                if replaced || self.kept(edit) {
+                if replaced || self.kept(mapping, directory, edit) {
                     continue;
                 }
                 let made = deed.at.duration_since(past.begun);
@@ -250,33 +260,93 @@ impl Scene {
         }
     }
 
-    fn kept(&self, edit: &Edit) -> bool {
+    fn kept(&self, mapping: &Mapping, directory: &dyn Directory, edit: &Edit) -> bool {
         let side = edit.side();
+        let Some((field, object)) = mapped(mapping, side, edit.field) else { return true };
+        let raw = if edit.value.is_empty() { Raw::Null } else { Raw::text(edit.value.as_str()) };
+        let Reading::Value(meant) = field.read(mapping, side, object, &raw, directory) else {
+            return true;
+        };
         let is = |record: &RecordRef| record.side == side && record.id == edit.id;
-        // Where it was made it may stand although the link has another record by now: of two that
-        // were merged across, one waits for a person.
-        let holds = |record: &Record| {
-            record.fields.values().any(|raw| edit.says(raw.as_text().unwrap_or("")))
-        };
-        if self.records.iter().any(|(key, record)| is(key) && record.key == *key && holds(record)) {
+        let says =
+            |record: &Record| reading(mapping, field, directory, record).as_ref() == Some(&meant);
+        // Where it was made an edit may stand although the link has another record by now: of two
+        // that were merged across, one waits for a person.
+        let own = self.records.iter().find(|(key, record)| is(key) && record.key == **key);
+        if own.is_some_and(|(_, record)| says(record)) {
             return true;
         }
-        let Some(link) = self.links.iter().find(|link| link.all_records().iter().any(is)) else {
-            return true;
-        };
-        if !link.state.is_live() {
-            return true;
-        }
-        let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
-        let told = lines.iter().any(|line| {
-            let values = line.old.iter().chain(&line.new).chain(line.lost.values());
-            values.map(ToString::to_string).any(|value| edit.says(&value))
+        // Several links can have had the record: one that retired bequeaths it to its heir, and each
+        // has a history of its own.
+        let linked: Vec<&LinkEntry> =
+            self.links.iter().filter(|link| link.all_records().iter().any(is)).collect();
+        let known = linked.iter().any(|link| {
+            let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
+            let told = lines.iter().filter(|line| line.field == field.name).any(|line| {
+                line.old.iter().chain(&line.new).chain(line.lost.values()).any(|it| *it == meant)
+            });
+            let records = link.records.iter().filter_map(|(_, it)| it.as_ref());
+            let there = records.filter_map(|record| self.records.get(record)).any(says);
+            told || there || self.conflicts.contains(&(link.id, field.name.clone()))
         });
-        let records = link.records.iter().filter_map(|(_, it)| it.as_ref());
-        let there = records
-            .filter_map(|record| self.records.get(record))
-            .any(|record| record.fields.values().any(|raw| edit.says(raw.as_text().unwrap_or(""))));
-        let parked = self.conflicts.iter().any(|(of, _)| *of == link.id);
-        told || there || parked
+        // A record that was deleted took its values with it; one that was converted lives on in
+        // another record of its link. An heir has other records too, but not in its place.
+        let on = |link: &LinkEntry| link.records.get(side).clone();
+        let left =
+            linked.iter().any(|link| !link.state.is_live() && on(link).is_some_and(|it| is(&it)));
+        let moved =
+            linked.iter().any(|link| link.state.is_live() && on(link).is_some_and(|it| !is(&it)));
+        let lives_on = own.is_some() || (moved && !left);
+        known || !lives_on
+    }
+
+    /// Nobody who was deleted on a side is created there anew, unless a person asks for it.
+    fn nobody_comes_back(&self, found: &mut Vec<String>) {
+        for link in self.links.iter().filter(|link| link.state.is_live()) {
+            let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
+            let Some((side, made)) = lines
+                .iter()
+                .find(|line| line.field == LINK_ITSELF && line.rule == "created")
+                .and_then(|line| Some((line.side?, line.at)))
+            else {
+                continue;
+            };
+            let ended = self.links.iter().find(|other| {
+                matches!(&other.state,
+                    LinkState::Unlinked { deleted, at, .. } if *deleted == side && *at < made)
+                    && !other.fingerprints.is_disjoint(&link.fingerprints)
+            });
+            if let Some(ended) = ended {
+                let of = ended.id;
+                found.push(format!("whom link {of} lost in {side} came back by link {}", link.id));
+            }
+        }
+    }
+}
+
+/// The field that a platform's name stands for, and an object of the side that has it.
+fn mapped<'a>(mapping: &'a Mapping, side: Side, name: &str) -> Option<(&'a Field, &'a str)> {
+    let spec = mapping.sides.get(side);
+    let objects = [Some(&spec.object), spec.becomes.as_ref()];
+    objects.into_iter().flatten().find_map(|object| {
+        let is = |field: &&Field| {
+            field.sides.get(side).as_ref().and_then(|place| place.name(object)) == Some(name)
+        };
+        Some((mapping.fields.iter().find(is)?, object.as_str()))
+    })
+}
+
+/// What a record says of a field, where that can be compared.
+fn reading(
+    mapping: &Mapping,
+    field: &Field,
+    directory: &dyn Directory,
+    record: &Record,
+) -> Option<Value> {
+    let RecordRef { side, object, .. } = &record.key;
+    let name = field.sides.get(*side).as_ref()?.name(object)?;
+    match field.read(mapping, *side, object, record.get(name), directory) {
+        Reading::Value(value) => Some(value),
+        Reading::Aside(_) | Reading::Bad(_) => None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::run::{Told, history};
-use super::seams::Plant;
+use super::seams::{Keep, Plant};
 use crate::mapping::Mappings;
 
 /// Which histories to live through.
@@ -20,8 +20,8 @@ pub(super) struct Task {
     pub(super) jobs: u8,
     /// No history begins later than this after the first one.
     pub(super) limit: Option<Duration>,
-    /// Whether to keep the events of each.
-    pub(super) trace: bool,
+    /// What of each is kept to be read.
+    pub(super) keep: Keep,
     /// The bug that is planted.
     pub(super) plant: Option<Plant>,
 }
@@ -63,7 +63,7 @@ pub(super) fn run(task: &Task, mappings: &Arc<Mappings>, mut show: impl FnMut(&T
                     if number >= task.count {
                         break;
                     }
-                    let told = history(task.first + number, mappings, task.trace, task.plant);
+                    let told = history(task.first + number, mappings, task.keep, task.plant);
                     if send.send(told).is_err() {
                         break;
                     }

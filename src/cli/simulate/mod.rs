@@ -20,7 +20,7 @@ use serde_json::json;
 
 use self::many::Sum;
 use self::run::Told;
-use self::seams::Plant;
+use self::seams::{Keep, Plant};
 use super::output::{Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::mapping::{Mappings, load};
@@ -62,6 +62,9 @@ struct Arguments {
     /// Print every event and call of each history
     #[arg(long)]
     trace: bool,
+    /// With --trace, what each call carried as well
+    #[arg(long, requires = "trace")]
+    bodies: bool,
     /// Plant a bug, to see it found
     #[arg(long, value_enum, value_name = "BUG")]
     plant: Option<Plant>,
@@ -76,7 +79,11 @@ fn execute(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure>
         count,
         jobs: arguments.jobs,
         limit: arguments.minutes.map(|minutes| Duration::from_secs(minutes * 60)),
-        trace: arguments.trace,
+        keep: match (arguments.trace, arguments.bodies) {
+            (false, _) => Keep::Nothing,
+            (true, false) => Keep::Events,
+            (true, true) => Keep::Bodies,
+        },
         plant: arguments.plant,
     };
     let out = &context.out;

@@ -19,8 +19,15 @@ pub(super) struct Deed {
     pub(super) words: String,
     /// The fields that were set.
     pub(super) edits: Vec<Edit>,
-    /// The records that were merged away, or merged into: whose value stays is the platform's rule.
-    pub(super) takes: Vec<String>,
+    /// What the platform's own rule decides from then on: of merged records, whose values stay.
+    pub(super) takes: Vec<Take>,
+}
+
+/// A record, or one field of it, whose earlier edits no longer count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Take {
+    id: String,
+    field: Option<&'static str>,
 }
 
 /// A field that a person set.
@@ -43,6 +50,8 @@ const SALES_STAGES: [&str; 4] =
 const STATUSES: [&str; 4] = ["NEW", "CONNECTED", "ATTEMPTED_TO_CONTACT", "UNQUALIFIED"];
 const SALES_STATUSES: [&str; 3] =
     ["Open - Not Contacted", "Working - Contacted", "Closed - Not Converted"];
+
+const SALES_SCORE: &str = "HubSpot_Score__c";
 
 /// Puts `count` people on both sides: some in HubSpot only, some in Salesforce only, some in both
 /// without knowing of each other.
@@ -77,7 +86,7 @@ pub(super) fn act(sandbox: &Sandbox, number: usize, random: &mut fastrand::Rng) 
     let now = sandbox.clock().now();
     let mut world = sandbox.world();
     let text = format!("{}-{number}", random.u16(..));
-    match random.u8(0..100) {
+    match random.u8(0..112) {
         0..=29 => {
             let (field, value) = match random.u8(0..5) {
                 0 => ("phone", text),
@@ -89,11 +98,13 @@ pub(super) fn act(sandbox: &Sandbox, number: usize, random: &mut fastrand::Rng) 
             in_hubspot(&mut world, now, random, field, value)
         }
         30..=59 => {
-            let (field, value) = match random.u8(0..4) {
-                0 => ("Phone", text),
-                1 => ("Title", if random.u8(0..6) == 0 { String::new() } else { text }),
-                2 => ("Lifecycle_Stage__c", pick(random, &SALES_STAGES)),
-                _ => ("Status", pick(random, &SALES_STATUSES)),
+            let (field, value) = match random.u8(0..9) {
+                0..=1 => ("Phone", text),
+                2..=3 => ("Title", if random.u8(0..6) == 0 { String::new() } else { text }),
+                4..=5 => ("Lifecycle_Stage__c", pick(random, &SALES_STAGES)),
+                6..=7 => ("Status", pick(random, &SALES_STATUSES)),
+                // The mapping takes the score from HubSpot only.
+                _ => (SALES_SCORE, random.u8(0..100).to_string()),
             };
             in_salesforce(&mut world, now, random, field, value)
         }
@@ -116,7 +127,10 @@ pub(super) fn act(sandbox: &Sandbox, number: usize, random: &mut fastrand::Rng) 
             let (lead, user) = (a_lead(&world, random)?, seller(&world, random));
             let done =
                 world.salesforce.convert_lead(now, &user, &lead, &Conversion::default()).ok()?;
-            Some(deed(now, format!("sales converts Lead {lead} to Contact {}", done.contact)))
+            let words = format!("sales converts Lead {lead} to Contact {}", done.contact);
+            // The conversion sets a status of its own, and the Contact has none.
+            let takes = vec![Take { id: lead.to_string(), field: Some("Status") }];
+            Some(Deed { takes, ..deed(now, words) })
         }
         92..=94 => {
             let id = a_contact(&world, random)?;
@@ -133,24 +147,57 @@ pub(super) fn act(sandbox: &Sandbox, number: usize, random: &mut fastrand::Rng) 
             let new =
                 world.hubspot.merge_as_user(Object::Contact, one, other, FIRST_USER, now).ok()?;
             let words = format!("marketing merges contacts {one} and {other} into {new}");
-            let takes = vec![one.to_string(), other.to_string()];
-            Some(Deed { takes, ..deed(now, words) })
+            Some(Deed { takes: whole(&[one, other]), ..deed(now, words) })
         }
-        _ => {
+        99 => {
             let (one, other) = (a_lead(&world, random)?, a_lead(&world, random)?);
             let user = seller(&world, random);
             let losers = [other.clone()];
             world.salesforce.merge(now, &user, &one, &losers, &Map::new()).ok()?;
             let words = format!("sales merges Lead {other} into {one}");
-            Some(Deed { takes: vec![one.to_string(), other.to_string()], ..deed(now, words) })
+            Some(Deed { takes: whole(&[one, other]), ..deed(now, words) })
+        }
+        100..=105 => nudge(&mut world, now, random),
+        106..=108 => {
+            let ids: Vec<u64> =
+                world.hubspot.archived(Object::Contact).map(|contact| contact.id).collect();
+            let id = (!ids.is_empty()).then(|| ids[random.usize(..ids.len())])?;
+            world.hubspot.restore(Object::Contact, id, FIRST_USER, now).ok()?;
+            Some(deed(now, format!("marketing restores contact {id}")))
+        }
+        _ => {
+            let leads = world.salesforce.records("Lead");
+            let ids: Vec<Id> = leads
+                .filter(|lead| lead.deleted_at.is_some())
+                .map(|lead| lead.id.clone())
+                .collect();
+            let id = (!ids.is_empty()).then(|| ids[random.usize(..ids.len())].clone())?;
+            let user = seller(&world, random);
+            world.salesforce.person_undeletes(now, &user, &id).ok()?;
+            Some(deed(now, format!("sales restores Lead {id}")))
         }
     }
+}
+
+fn whole(ids: &[impl ToString]) -> Vec<Take> {
+    ids.iter().map(|id| Take { id: id.to_string(), field: None }).collect()
+}
+
+/// The score moves by a little: into the quiet band, out of it, across a threshold.
+fn nudge(world: &mut World, now: Timestamp, random: &mut fastrand::Rng) -> Option<Deed> {
+    let id = a_contact(world, random)?;
+    let score = world.hubspot.value(Object::Contact, id, "lead_score");
+    let score: i32 = score.and_then(|score| score.parse().ok()).unwrap_or(50);
+    let value = (score + random.i32(-6..=6)).clamp(0, 100).to_string();
+    edit_contact(world, now, id, "lead_score", value)
 }
 
 /// Marketing and sales set the same field of the same person at the same time.
 fn both(world: &mut World, now: Timestamp, random: &mut fastrand::Rng, text: &str) -> Option<Deed> {
     let lead = a_lead(world, random)?;
     let contact: u64 = world.salesforce.record(&lead)?.text("HubSpot_Id__c")?.parse().ok()?;
+    // The Lead may still name a contact that was merged: people see the one that lives on.
+    let contact = world.hubspot.get(Object::Contact, contact)?.id;
     let user = seller(world, random);
     let ours = format!("hs-{text}");
     world
@@ -176,6 +223,16 @@ fn in_hubspot(
     value: String,
 ) -> Option<Deed> {
     let id = a_contact(world, random)?;
+    edit_contact(world, at, id, field, value)
+}
+
+fn edit_contact(
+    world: &mut World,
+    at: Timestamp,
+    id: u64,
+    field: &'static str,
+    value: String,
+) -> Option<Deed> {
     let changed =
         world.hubspot.edit_as_user(Object::Contact, id, &[(field, &value)], FIRST_USER, at).ok()?;
     changed.then(|| Deed {
@@ -194,7 +251,11 @@ fn in_salesforce(
     value: String,
 ) -> Option<Deed> {
     let (id, user) = (a_person(world, random, field)?, seller(world, random));
-    let json = if value.is_empty() { Value::Null } else { json!(value) };
+    let json = match value.as_str() {
+        "" => Value::Null,
+        number if field == SALES_SCORE => json!(number.parse::<f64>().unwrap_or_default()),
+        text => json!(text),
+    };
     let values = Map::from_iter([(field.to_owned(), json)]);
     world.salesforce.person_edits(at, &user, &id, &values).ok()?;
     Some(Deed {
@@ -262,13 +323,11 @@ impl Edit {
     pub(super) fn replaces(&self, earlier: &Self) -> bool {
         (self.in_hubspot, &self.id, self.field) == (earlier.in_hubspot, &earlier.id, earlier.field)
     }
+}
 
-    /// Whether a value, as a platform or the history spells it, is the one that was set. Only free
-    /// text can be told: choices and numbers are spelled differently across, and a blank looks like
-    /// any other.
-    pub(super) fn says(&self, value: &str) -> bool {
-        !matches!(self.field, "phone" | "jobtitle" | "Phone" | "Title")
-            || self.value.is_empty()
-            || value == self.value
+impl Take {
+    /// Whether an earlier edit no longer counts.
+    pub(super) fn takes(&self, earlier: &Edit) -> bool {
+        self.id == earlier.id && self.field.is_none_or(|field| field == earlier.field)
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::check::{Found, Past, Scene};
 use super::persons::{Deed, act, populate};
-use super::seams::{Plant, SteppedHttp, SteppedStore, Steps};
+use super::seams::{Keep, Plant, SteppedHttp, SteppedStore, Steps};
 use crate::cli::rehearsal::{Clients, addresses, connect, set_up};
 use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
 use crate::journal::{Disk, Journal, MemoryStore};
@@ -60,8 +60,8 @@ const FAULTS: [(&str, f64); 10] = [
 /// attempt that did not end, so that a pass ends even if such attempts never do.
 const PATIENCE: Duration = Duration::from_millis(900);
 
-/// How often the daemon looks for changes.
-const POLL: Duration = Duration::from_secs(8);
+/// The shortest and the longest pause, in seconds, between two looks of the daemon for changes.
+const POLL: std::ops::Range<u64> = 4..20;
 
 /// How many calls may write for one deed, or for one person to begin with: across, the ids back,
 /// what it qualifies for, and each of them again where an answer was lost.
@@ -74,7 +74,7 @@ const WRITES_BESIDES: usize = 20;
 pub(super) fn history(
     seed: u64,
     mappings: &Arc<Mappings>,
-    keep_trace: bool,
+    keep: Keep,
     plant: Option<Plant>,
 ) -> Told {
     let runtime =
@@ -87,7 +87,7 @@ pub(super) fn history(
         }
     };
     runtime.block_on(async {
-        let world = World::new(seed, mappings, keep_trace, plant);
+        let world = World::new(seed, mappings, keep, plant);
         let mut told = world.live().await;
         told.digest = world.steps.digest();
         told.trace = world.steps.trace();
@@ -107,12 +107,12 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(seed: u64, mappings: &'a Arc<Mappings>, trace: bool, plant: Option<Plant>) -> Self {
+    fn new(seed: u64, mappings: &'a Arc<Mappings>, keep: Keep, plant: Option<Plant>) -> Self {
         // A Monday morning; no platform's stamp is anywhere near the machine's own time.
         let start = Timestamp::from_second(1_793_610_000).unwrap_or_default();
         let sandbox = Sandbox::new(seed, SandboxClock::starting_at(start));
         set_up(&sandbox);
-        let steps = Steps::new(trace);
+        let steps = Steps::new(keep);
         let (disk, clock) = (Disk::new(), Clock::starting_at(start));
         Self { seed, mappings, sandbox, disk, steps, clock, start, plant }
     }
@@ -124,10 +124,11 @@ impl<'a> World<'a> {
         let late = self.trouble(&mut random);
         let deeds = random.usize(10..40);
         let crash_seed = random.u64(..);
+        let poll = Duration::from_secs(random.u64(POLL));
         let (done, crashes) = {
             let people = self.people(deeds, &mut random);
             tokio::pin!(people);
-            self.keep_alive(crash_seed, people).await
+            self.keep_alive(crash_seed, poll, people).await
         };
         self.calm();
         let mut told = Told {
@@ -198,6 +199,7 @@ impl<'a> World<'a> {
     async fn keep_alive(
         &self,
         crash_seed: u64,
+        poll: Duration,
         mut people: std::pin::Pin<&mut impl Future<Output = Vec<Deed>>>,
     ) -> (Vec<Deed>, usize) {
         let mut random = fastrand::Rng::with_seed(crash_seed);
@@ -212,7 +214,7 @@ impl<'a> World<'a> {
                         biased;
                         done = &mut people => Some(done),
                         () = self.steps.crashed() => None,
-                        () = serve(&engine) => None,
+                        () = serve(&engine, poll) => None,
                     }
                 }
                 Err(_) => None,
@@ -302,15 +304,13 @@ impl<'a> World<'a> {
         Ok(all)
     }
 
-    /// Listens and settles until two rounds in a row had nothing to do. The pause between them is
+    /// Listens and settles until there is nothing to do any more. The pause before the last look is
     /// longer than any search index lags, and than any entry waits to be tried again.
     async fn rest(&self, engine: &Engine) -> Result<(), Trouble> {
-        let mut quiet = 0;
-        for _ in 0..10 {
+        for round in 0..10 {
             engine.listen().await?;
             let settled = engine.settle_all(PATIENCE).await?;
-            quiet = if settled.taken == 0 { quiet + 1 } else { 0 };
-            if quiet == 2 {
+            if round > 0 && settled.taken == 0 {
                 break;
             }
             sleep(Duration::from_secs(45)).await;
@@ -327,14 +327,14 @@ fn sum(settled: &Settled) -> usize {
 }
 
 /// The daemon's work: listening and settling, side by side, for as long as the process lives.
-async fn serve(engine: &Engine) {
+async fn serve(engine: &Engine, poll: Duration) {
     while engine.start().await.is_err() {
         sleep(Duration::from_secs(2)).await;
     }
     let listen = async {
         loop {
             let _ = engine.listen().await;
-            sleep(POLL).await;
+            sleep(poll).await;
         }
     };
     let settle = async {

@@ -28,6 +28,18 @@ pub(super) enum Plant {
     ForgetSync,
 }
 
+/// What of a history is kept to be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing but the digest.
+    #[default]
+    Nothing,
+    /// Every event and call.
+    Events,
+    /// The same, and what each call carried.
+    Bodies,
+}
+
 /// A call that reads or writes records by their ids.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
@@ -85,11 +97,13 @@ pub(super) struct Steps {
     begun: Instant,
     digest: Mutex<DefaultHasher>,
     trace: Option<Mutex<Vec<String>>>,
+    bodies: bool,
     seen: Mutex<Vec<Seen>>,
 }
 
 impl Steps {
-    pub(super) fn new(trace: bool) -> Arc<Self> {
+    /// Nothing taken yet. `keep` says what of it is kept to be read.
+    pub(super) fn new(keep: Keep) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -97,7 +111,8 @@ impl Steps {
             bell: Notify::new(),
             begun: Instant::now(),
             digest: Mutex::new(DefaultHasher::new()),
-            trace: trace.then(Mutex::default),
+            trace: (keep != Keep::Nothing).then(Mutex::default),
+            bodies: keep == Keep::Bodies,
             seen: Mutex::default(),
         })
     }
@@ -138,6 +153,14 @@ impl Steps {
         (at, &event).hash(&mut *lock(&self.digest));
         if let Some(trace) = &self.trace {
             lock(trace).push(format!("{:>9.3}  {event}", at as f64 / 1000.0));
+        }
+    }
+
+    /// Adds what a call carried to the trace, where that is kept. It follows from the events, so the
+    /// digest needs none of it.
+    fn carried(&self, arrow: &str, body: impl FnOnce() -> String) {
+        if let (Some(trace), true) = (&self.trace, self.bodies) {
+            lock(trace).push(format!("             {arrow} {}", body()));
         }
     }
 
@@ -236,6 +259,7 @@ impl Http for SteppedHttp {
             return std::future::pending().await;
         }
         let number = self.steps.begin(self.side, &request);
+        let sent = (request.uri().query().map(str::to_owned), request.body().clone());
         let answer = self.pass(request).await;
         self.steps.finish(number);
         self.steps.note(|| {
@@ -244,6 +268,15 @@ impl Http for SteppedHttp {
                 Err(error) => error.to_string(),
             };
             format!("{} {method} {path} {status}", self.side.key())
+        });
+        self.steps.carried("→", || {
+            let (query, body) = &sent;
+            let query = query.as_deref().unwrap_or_default();
+            format!("{query} {}", String::from_utf8_lossy(body))
+        });
+        self.steps.carried("←", || match &answer {
+            Ok(response) => String::from_utf8_lossy(response.body()).into_owned(),
+            Err(_) => String::new(),
         });
         if !self.steps.step() {
             return std::future::pending().await;

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use super::many::{Task, run};
 use super::run::history;
-use super::seams::Plant;
+use super::seams::{Keep, Plant};
 use super::*;
 
 fn task(first: u64, count: u64) -> Task {
-    Task { first, count, jobs: 2, limit: None, trace: false, plant: None }
+    Task { first, count, jobs: 2, limit: None, keep: Keep::Nothing, plant: None }
 }
 
 /// A number from the environment: other seeds than those of every day, or more of them.
@@ -17,12 +17,13 @@ fn number(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn histories_end_well() {
     let task = task(number("SEED", 0), number("HISTORIES", 60));
-    let task = Task { trace: task.count == 1, ..task };
+    let keep = if task.count == 1 { Keep::Events } else { Keep::Nothing };
+    let task = Task { keep, ..task };
     let sum = run(&task, &Arc::new(people().unwrap()), |told| {
         for line in &told.trace {
             println!("{line}");
         }
-        if task.trace || !told.breaches.is_empty() {
+        if keep != Keep::Nothing || !told.breaches.is_empty() {
             println!("{}", report(told));
         }
     });
@@ -46,8 +47,9 @@ fn planted_bugs_are_found() {
     let mappings = Arc::new(people().unwrap());
     for (plant, within) in [(Plant::LoseTail, 10), (Plant::RepeatLate, 20), (Plant::ForgetSync, 10)]
     {
-        let found = (0..within)
-            .find(|seed| !history(*seed, &mappings, false, Some(plant)).breaches.is_empty());
+        let found = (0..within).find(|seed| {
+            !history(*seed, &mappings, Keep::Nothing, Some(plant)).breaches.is_empty()
+        });
         println!("{plant:?} is found by seed {found:?}");
         assert!(found.is_some(), "{plant:?} was not found in {within} histories");
     }
