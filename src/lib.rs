@@ -26,9 +26,10 @@
 //!
 //! # The life of a change
 //!
-//! 1. A poll lists a record that is newer than what was seen ([`daemon::poll`]). What the last
-//!    settlement has weighed already, the echo of our own write above all, is dropped at the cost of
-//!    a look into the journal.
+//! 1. A change event of Salesforce's tells of a record ([`daemon::stream`]), or a poll lists one that
+//!    is newer than what was seen ([`daemon::poll`]); [`daemon::intake`] knows for each object which
+//!    of them is relied upon. What they show to be agreed already, the echo of our own write above
+//!    all, is dropped at the cost of a look into the journal.
 //! 2. The rest becomes durable in the journal together with the cursor behind it: a crash repeats a
 //!    page rather than lose it. Changes to one link fold into one entry, which waits in a lane.
 //! 3. The settler takes a batch of entries, reads both sides with as few calls as the platforms

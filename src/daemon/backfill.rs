@@ -153,6 +153,74 @@ impl Engine {
         Ok(count)
     }
 
+    /// Puts every link with a record of `object` in line, to be compared anew, and begins to list
+    /// what exists of it: word of its changes was lost. Says how many links there are.
+    ///
+    /// # Errors
+    /// Where the journal cannot be used.
+    pub async fn sweep_object(
+        &self,
+        side: Side,
+        object: &str,
+        why: &str,
+    ) -> Result<usize, Trouble> {
+        let now = self.clock.now();
+        let mut count = 0;
+        for mapping in self.mappings_of(side, object) {
+            let mut after: Option<LinkId> = None;
+            loop {
+                let page = self.journal.links(&mapping.name, after, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.id);
+                let changes: Vec<Change> = page
+                    .iter()
+                    .filter(|link| link.state.is_live() || link.state == LinkState::Active)
+                    .filter_map(|link| link.records.get(side).clone())
+                    .filter(|record| record.object == object)
+                    .map(|record| Change::touched(record, Source::Sweep))
+                    .collect();
+                count += changes.len();
+                self.hear_for(&mapping, changes, Lane::Backfill).await?;
+            }
+            let Some(mut state) = self.journal.mapping_state(&mapping.name).await? else {
+                continue;
+            };
+            // A listing under way may have passed what was lost: that of this object begins again.
+            let mut backfill = state.backfill.take().unwrap_or_else(|| {
+                let mut only = begin(why, now);
+                for (other, name) in Side::BOTH
+                    .into_iter()
+                    .flat_map(|one| objects(&mapping, one).map(move |o| (one, o)))
+                {
+                    only.places.insert(place_of(other, name), DONE.to_owned());
+                }
+                only
+            });
+            backfill.places.remove(&place_of(side, object));
+            state.backfill = Some(backfill);
+            let mut commit = Commit::new();
+            commit.mapping(&mapping.name, state);
+            self.journal.commit(commit).await?;
+        }
+        Ok(count)
+    }
+
+    /// Whether what exists of any of these Salesforce objects is still being listed.
+    pub(super) async fn is_comparing(
+        &self,
+        compared: &std::collections::BTreeSet<String>,
+    ) -> Result<bool, Trouble> {
+        for object in compared {
+            for mapping in self.mappings_of(Side::Salesforce, object) {
+                let state = self.journal.mapping_state(&mapping.name).await?;
+                if state.is_some_and(|state| state.backfill.is_some()) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     async fn hear_for(
         &self,
         mapping: &Mapping,
@@ -232,11 +300,16 @@ fn begin(reason: &str, now: Timestamp) -> Backfill {
     Backfill { reason: reason.to_owned(), began: now, places: BTreeMap::new(), seen: 0 }
 }
 
+/// The name of a listing in the journal.
+fn place_of(side: Side, object: &str) -> String {
+    format!("{}/{object}", side.key())
+}
+
 /// The first listing that has not come to its end: its name in the journal, its side, its object.
 fn next_place(mapping: &Mapping, backfill: &Backfill) -> Option<(String, Side, String)> {
     Side::BOTH.into_iter().find_map(|side| {
         objects(mapping, side).find_map(|object| {
-            let place = format!("{}/{object}", side.key());
+            let place = place_of(side, object);
             let done = backfill.places.get(&place).is_some_and(|at| at == DONE);
             (!done).then(|| (place, side, object.to_owned()))
         })

@@ -14,13 +14,14 @@ use crate::platform::auth::{
     SALESFORCE_TOKEN_PATH, TokenEndpoint, TokenStore,
 };
 use crate::platform::hubspot::{self, HubSpot, NoVersion};
+use crate::platform::salesforce::pubsub::{Events, Grpc, GrpcSettings, Sessions, StreamError};
 use crate::platform::salesforce::{self, Salesforce};
 use crate::platform::transport::{
     Http, Net, NetError, NetSettings, RetrySettings, StaticToken, Tokens, Window,
 };
 use crate::platform::{Error, Platform};
 use crate::record::{PerSide, Side};
-use crate::settings::{Effective, HubSpotAuth, SalesforceAuth, SecretError};
+use crate::settings::{Effective, HubSpotAuth, SalesforceAuth, SecretError, Settings};
 
 /// What a person is asked to allow at HubSpot. Tasks and notes come with contacts.
 const HUBSPOT_SCOPES: [&str; 11] = [
@@ -66,6 +67,17 @@ pub enum ConnectError {
     /// This machine cannot make connections.
     #[error("cannot use the network: {0}")]
     Net(#[from] NetError),
+    /// The certificates of the Pub/Sub API cannot be read.
+    #[error("salesforce.events_ca_file: cannot read {path}")]
+    Certificates {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The Pub/Sub API cannot be connected to.
+    #[error("salesforce.events_url: {0}")]
+    Events(#[from] StreamError),
     /// This machine has no random numbers.
     #[error("the system gives no random numbers")]
     Random,
@@ -98,10 +110,37 @@ pub fn connect(
     http: &Arc<dyn Http>,
     clock: &Clock,
 ) -> Result<PerSide<Arc<dyn Platform>>, ConnectError> {
-    Ok(PerSide {
-        hubspot: connect_hubspot(effective, http)?,
-        salesforce: connect_salesforce(effective, http, clock)?,
-    })
+    Ok(connect_with_events(effective, http, clock)?.0)
+}
+
+/// The same, with Salesforce's change events where the settings ask for them. Both share one
+/// session. Has to be called within a runtime.
+///
+/// # Errors
+/// As [`connect`], and where a certificate cannot be read.
+pub fn connect_with_events(
+    effective: &Effective,
+    http: &Arc<dyn Http>,
+    clock: &Clock,
+) -> Result<(PerSide<Arc<dyn Platform>>, Option<Arc<Events>>), ConnectError> {
+    let hubspot = connect_hubspot(effective, http)?;
+    let salesforce = connect_salesforce(effective, http, clock)?;
+    let events = connect_events(&effective.settings, Arc::<Salesforce>::clone(&salesforce))?;
+    Ok((PerSide { hubspot, salesforce }, events))
+}
+
+fn connect_events(
+    settings: &Settings,
+    sessions: Arc<dyn Sessions>,
+) -> Result<Option<Arc<Events>>, ConnectError> {
+    let Some(url) = settings.salesforce.events_address() else { return Ok(None) };
+    let mut grpc = GrpcSettings::at(url);
+    if let Some(path) = &settings.salesforce.events_ca_file {
+        grpc.extra_roots = std::fs::read(path)
+            .map_err(|source| ConnectError::Certificates { path: path.clone(), source })?;
+    }
+    let bus = Grpc::new(&grpc)?;
+    Ok(Some(Arc::new(Events::new(Arc::new(bus), sessions))))
 }
 
 pub(super) fn connect_hubspot(
@@ -133,7 +172,7 @@ fn connect_salesforce(
     effective: &Effective,
     http: &Arc<dyn Http>,
     clock: &Clock,
-) -> Result<Arc<dyn Platform>, ConnectError> {
+) -> Result<Arc<Salesforce>, ConnectError> {
     let settings = &effective.settings.salesforce;
     let endpoint = endpoint(effective, Side::Salesforce, http)?;
     let tokens: Arc<dyn Tokens> = match settings.auth {

@@ -13,10 +13,12 @@ use super::Clock;
 use super::directory::Owners;
 use super::intake::Intake;
 use super::metrics::Metrics;
+use super::stream::{StreamOptions, Tally};
 use super::trouble::Trouble;
 use super::webhooks::Counts;
 use crate::journal::Journal;
 use crate::mapping::{Mapping, Mappings};
+use crate::platform::salesforce::pubsub::Events;
 use crate::platform::{Error, Identity, Platform};
 use crate::reconcile::limit::{Limiter, Limits};
 use crate::record::{PerSide, Side};
@@ -38,6 +40,8 @@ pub struct Options {
     pub overlap: PerSide<Duration>,
     /// How often an object is asked for its changes while word of them arrives by itself.
     pub net: Duration,
+    /// How streams of change events are followed.
+    pub stream: StreamOptions,
     /// What stops for a person to release.
     pub limits: Limits,
     /// How long history lines are kept.
@@ -59,6 +63,7 @@ impl Default for Options {
                 salesforce: Duration::from_secs(10 * 60),
             },
             net: Duration::from_secs(5 * 60),
+            stream: StreamOptions::default(),
             limits: Limits::default(),
             history_keep: SignedDuration::from_hours(400 * 24),
             history_lines: 200,
@@ -100,12 +105,16 @@ pub struct Engine {
     pub webhooks: Counts,
     /// What is counted while the process runs.
     pub metrics: Metrics,
+    /// Salesforce's change events, where they are to be followed.
+    pub events: Option<Arc<Events>>,
     mappings: ArcSwap<Mappings>,
     owners: Mutex<Option<(Instant, Arc<Owners>)>>,
     sides: Mutex<PerSide<SideState>>,
     /// What the listings of changes have shown lately, so that the overlap of their rounds is not
     /// settled twice: by record, its time of modification and a digest of what was shown.
     pub(super) shown: Mutex<BTreeMap<crate::record::RecordRef, (Timestamp, u64)>>,
+    /// How many change events were delivered.
+    pub(super) tally: Mutex<Tally>,
     /// What the settlements of the last while came to.
     pub(super) limiter: Mutex<Limiter>,
     random: Mutex<fastrand::Rng>,
@@ -130,14 +139,22 @@ impl Engine {
             intake: Intake::default(),
             webhooks: Counts::default(),
             metrics: Metrics::default(),
+            events: None,
             mappings: ArcSwap::new(mappings.into()),
             owners: Mutex::default(),
             sides: Mutex::default(),
             shown: Mutex::default(),
+            tally: Mutex::default(),
             limiter: Mutex::new(Limiter::new(options.limits.clone())),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             options,
         }
+    }
+
+    /// The same engine, which can follow Salesforce's change events.
+    #[must_use]
+    pub fn with_events(self, events: Option<Arc<Events>>) -> Self {
+        Self { events, ..self }
     }
 
     /// The mappings in force.
@@ -215,6 +232,12 @@ impl Engine {
         let pause = doubled.min(self.options.retry_at_most);
         let quarter = u64::try_from(pause.as_millis() / 4).unwrap_or(u64::MAX).max(1);
         pause + Duration::from_millis(lock(&self.random).u64(..quarter))
+    }
+
+    /// Somewhere between nothing and `most`.
+    pub(super) fn jitter(&self, most: Duration) -> Duration {
+        let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(lock(&self.random).u64(0..=millis))
     }
 
     /// The mappings in which records of `object` on `side` take part.

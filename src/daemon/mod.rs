@@ -39,6 +39,7 @@ mod run;
 mod service;
 pub mod settle;
 pub mod status;
+pub mod stream;
 mod tokens;
 pub mod trouble;
 pub mod webhooks;
@@ -62,5 +63,6 @@ pub use service::{
 };
 pub use settle::Settled;
 pub use status::Synced;
+pub use stream::{Deliveries, StreamChoice, StreamOptions, TopicPlan};
 pub use tokens::FileTokenStore;
 pub use trouble::Trouble;

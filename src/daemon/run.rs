@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::answer::Office;
 use super::control::stopped;
 use super::reload::{Reload, Reloader};
-use super::service::{ServiceError, assemble};
+use super::service::{ServiceError, assemble, stream_choice};
+use super::stream::{allocation_loop, stream_loop};
 use super::{Clock, Engine, Stream, Trouble, control, http, reload, webhooks};
 use crate::journal::{self, HistoryBounds};
 use crate::record::Side;
@@ -66,7 +67,7 @@ impl Shared {
     }
 
     /// Waits until both sides have let us in; says whether to go on.
-    async fn is_let_in(&self) -> bool {
+    pub async fn is_let_in(&self) -> bool {
         let mut started = self.started.subscribe();
         let mut stop = self.stopping();
         let ready = async {
@@ -80,7 +81,7 @@ impl Shared {
     }
 
     /// Waits, unless it is time to stop; says whether to go on.
-    async fn pause(&self, length: Duration) -> bool {
+    pub async fn pause(&self, length: Duration) -> bool {
         let mut stop = self.stopping();
         tokio::select! {
             biased;
@@ -90,7 +91,7 @@ impl Shared {
     }
 
     /// What a loop does about trouble: wait so long, or end where the journal is lost.
-    fn heed(&self, doing: &'static str, trouble: &Trouble) -> Option<Duration> {
+    pub fn heed(&self, doing: &'static str, trouble: &Trouble) -> Option<Duration> {
         match trouble {
             Trouble::Platform(error) => {
                 tracing::warn!(%error, "{doing} did not come to its end");
@@ -202,6 +203,10 @@ fn spawn_loops(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     tasks.spawn(take_in_loop(Arc::clone(shared)));
     tasks.spawn(sweep_loop(Arc::clone(shared)));
     tasks.spawn(prune_loop(Arc::clone(shared)));
+    if let Some(choice) = stream_choice(&shared.settings) {
+        tasks.spawn(stream_loop(Arc::clone(shared), choice));
+        tasks.spawn(allocation_loop(Arc::clone(shared)));
+    }
     for side in Side::BOTH {
         let polling = &shared.settings.polling;
         let every = [(Stream::Changed, polling.interval(side)), (Stream::Deleted, polling.deletes)];

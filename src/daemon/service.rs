@@ -5,15 +5,19 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::connect::ConnectError;
+use super::connect::connect_with_events;
 use super::preview::{Preview, Scratch, preview};
 use super::query::{Desk, Explained};
 use super::status::{HealthState, Problem, Status};
-use super::{Clock, Engine, Options, Unreadable, connect, network, read_mappings, seed};
+use super::{
+    Clock, Engine, Options, StreamChoice, StreamOptions, Unreadable, connect, network,
+    read_mappings, seed,
+};
 use crate::journal::{self, Journal};
 use crate::mapping::{Mappings, Report, load};
 use crate::reconcile::limit::Limits;
 use crate::record::PerSide;
-use crate::settings::{Effective, Settings};
+use crate::settings::{ChangeEvents, Effective, Settings};
 
 /// Why the service cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +123,12 @@ pub fn engine_options(settings: &Settings) -> Options {
             hubspot: settings.polling.hubspot_overlap,
             salesforce: settings.polling.salesforce_overlap,
         },
-        net: settings.polling.net,
+        net: settings.polling.while_pushed,
+        stream: StreamOptions {
+            silence: settings.salesforce.events_silence,
+            allocation: settings.salesforce.events_a_day,
+            ..StreamOptions::default()
+        },
         limits: Limits {
             window: span(limits.window),
             changes: limits.changes,
@@ -135,6 +144,16 @@ pub fn engine_options(settings: &Settings) -> Options {
     }
 }
 
+/// Where change events are read from.
+#[must_use]
+pub fn stream_choice(settings: &Settings) -> Option<StreamChoice> {
+    match &settings.salesforce.events {
+        ChangeEvents::Off => None,
+        ChangeEvents::Entities => Some(StreamChoice::Entities),
+        ChangeEvents::Channel(name) => Some(StreamChoice::Channel(name.clone())),
+    }
+}
+
 /// Everything that works needs, opened and connected, but not signed in.
 ///
 /// # Errors
@@ -144,14 +163,16 @@ pub async fn assemble(effective: &Effective) -> Result<Engine, ServiceError> {
     let mappings = mappings_of(settings)?;
     let clock = Clock::system();
     let http = network()?;
-    let platforms = connect(effective, &http, &clock)?;
+    let (platforms, events) = connect_with_events(effective, &http, &clock)?;
     let (dir, options) = (settings.directories.journal(), journal_options(settings));
     let opened = tokio::task::spawn_blocking(move || Journal::open(&dir, &options)).await;
     let journal = opened.map_err(|error| ServiceError::System {
         doing: "open the journal",
         source: std::io::Error::other(error),
     })??;
-    Ok(Engine::new(journal, platforms, mappings, clock, engine_options(settings), seed()?))
+    let options = engine_options(settings);
+    let engine = Engine::new(journal, platforms, mappings, clock, options, seed()?);
+    Ok(engine.with_events(events))
 }
 
 /// Assembled, signed in and ready for one round of work in this process.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intake::{ObjectNews, PushState};
 use super::reload::Reload;
+use super::stream::Deliveries;
 use super::webhooks::WebhookStatus;
 use super::{Engine, Settled, SideState, Trouble, poll::Heeded};
 use crate::journal::{Lane, Statistics};
@@ -24,6 +25,9 @@ const LATE: [(Lane, SignedDuration); 2] = [
 
 /// The share of a day's calls from which on people are told.
 const MUCH: f64 = 0.9;
+
+/// The share of the delivered events of 24 hours from which on people are told.
+const MUCH_DELIVERED: f64 = 0.8;
 
 /// How the service is doing, in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +122,9 @@ pub struct SideStatus {
     /// Where the news of each object comes from.
     #[serde(default)]
     pub objects: BTreeMap<String, ObjectNews>,
+    /// Change events delivered in the last 24 hours, where they are followed.
+    #[serde(default)]
+    pub deliveries: Option<Deliveries>,
 }
 
 /// Calls to one side.
@@ -233,7 +240,13 @@ pub(super) async fn status(
             .collect(),
         ..side_status(states.get(side), engine.platform(side).budget())
     });
+    let mut sides = sides;
+    if engine.events.is_some() {
+        let deliveries = engine.deliveries().await?;
+        sides.salesforce.deliveries = Some(deliveries);
+    }
     let mut problems = side_problems(&states, &sides);
+    problems.extend(sides.salesforce.deliveries.and_then(delivery_problem));
     problems.extend(push_problems(&sides, now));
     problems.extend(queue_problems(&statistics, now));
     problems.extend(waiting_problems(&mappings, holds));
@@ -285,6 +298,7 @@ fn side_status(state: &SideState, budget: Budget) -> SideStatus {
         trouble: state.trouble.as_ref().map(|(_, error)| error.to_string()),
         calls: Calls { made: budget.made, used: budget.used, limit: budget.limit },
         objects: BTreeMap::new(),
+        deliveries: None,
     }
 }
 
@@ -348,6 +362,25 @@ fn budget_problem(side: Side, calls: Calls) -> Option<Problem> {
         degraded(
             format!("{side}'s account has used {used} of the {limit} calls of its day"),
             "see which integrations use them; poll less often (settings, [polling])",
+        )
+    })
+}
+
+/// Told while there is time to act: an allocation that is used up brings nothing for hours.
+fn delivery_problem(deliveries: Deliveries) -> Option<Problem> {
+    let (used, limit) =
+        (deliveries.used.unwrap_or_default().max(deliveries.ours), deliveries.limit?);
+    #[expect(clippy::cast_precision_loss, reason = "a share of a few million events")]
+    let much = limit > 0 && used as f64 / limit as f64 >= MUCH_DELIVERED;
+    much.then(|| {
+        degraded(
+            format!(
+                "{used} of the {limit} change events that Salesforce delivers in 24 hours are used, \
+                 {} of them by Lockstep",
+                deliveries.ours
+            ),
+            "see which subscribers share them, buy the add-on, or set salesforce.events = \"off\" \
+             to poll only",
         )
     })
 }
@@ -431,6 +464,46 @@ mod tests {
             let found = budget_problem(Side::HubSpot, calls);
             assert_eq!(found.is_some(), problem, "{used:?} of {limit:?}");
         }
+    }
+
+    #[test]
+    fn deliveries_are_a_problem_before_they_are_used_up() {
+        for (ours, used, limit, problem) in [
+            (79, Some(10), Some(100), false),
+            (80, Some(10), Some(100), true),
+            (1, Some(80), Some(100), true),
+            (1, None, Some(100), false),
+            (99, Some(99), None, false),
+        ] {
+            let deliveries = Deliveries { ours, used, limit };
+            assert_eq!(delivery_problem(deliveries).is_some(), problem, "{deliveries:?}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_word_from_arriving_is_told_once_for_all_objects() {
+        let news = |state: PushState| ObjectNews {
+            push: Some(crate::daemon::PushHealth {
+                source: crate::record::Source::Stream,
+                state,
+                since: at(0),
+                alive: None,
+                arrived: 0,
+                missed: 0,
+                doubted_until: None,
+            }),
+            ..ObjectNews::default()
+        };
+        let down = || PushState::Down { why: "cut".into(), hint: None };
+        let objects = [("Contact", down()), ("Lead", down()), ("Task", PushState::Healthy)];
+        let objects =
+            objects.into_iter().map(|(name, state)| (name.to_owned(), news(state))).collect();
+        let engine = side_status(&SideState::default(), Budget::default());
+        let sides =
+            PerSide { hubspot: engine.clone(), salesforce: SideStatus { objects, ..engine } };
+        let found = push_problems(&sides, at(1));
+        let told: Vec<&str> = found.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(told, ["Salesforce Contact, Salesforce Lead found by polling: cut"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ const PREFIX: &str = "LOCKSTEP_";
 /// Variables that begin like a setting and are none.
 const NOT_SETTINGS: [&str; 1] = ["LOCKSTEP_CONFIG"];
 /// Keys whose values are paths. A relative one begins at the folder of the file that says it.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "directories.state",
     "directories.runtime",
     "directories.mappings",
@@ -26,6 +26,7 @@ const PATHS: [&str; 12] = [
     "webhooks.key_file",
     "webhooks.developer_key_file",
     "http.token_file",
+    "salesforce.events_ca_file",
 ];
 
 /// What settings are made of. A value, so that a test needs neither files nor an environment.

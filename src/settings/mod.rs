@@ -177,9 +177,56 @@ pub struct Salesforce {
     /// The file that holds the private key for `jwt`.
     #[serde(default, deserialize_with = "parse::some_path")]
     pub key_file: Option<PathBuf>,
+    /// Where change events are read from.
+    #[serde(deserialize_with = "parse::events")]
+    pub events: ChangeEvents,
+    /// Where the Pub/Sub API is, where that is said.
+    #[serde(default, deserialize_with = "parse::some_platform_url")]
+    pub events_url: Option<Url>,
+    /// The file of certificates that are trusted there.
+    #[serde(default, deserialize_with = "parse::some_path")]
+    pub events_ca_file: Option<PathBuf>,
+    /// A stream that is silent for so long is dead.
+    #[serde(deserialize_with = "duration")]
+    pub events_silence: Duration,
+    /// Events that may be delivered in 24 hours, where that is said.
+    pub events_a_day: Option<u64>,
     /// Calls at the same time.
     #[serde(deserialize_with = "above_zero")]
     pub concurrency: u32,
+}
+
+impl Salesforce {
+    /// Where the Pub/Sub API is. Nothing where change events are off, or where signing in is not
+    /// at Salesforce's own address: a token is sent to nobody else unasked.
+    #[must_use]
+    pub fn events_address(&self) -> Option<Url> {
+        if self.events == ChangeEvents::Off {
+            return None;
+        }
+        let own = self
+            .login_url
+            .host_str()
+            .is_some_and(|host| host == "salesforce.com" || host.ends_with(".salesforce.com"));
+        match &self.events_url {
+            Some(url) => Some(url.clone()),
+            None if own && self.login_url.scheme() == "https" => {
+                Url::parse("https://api.pubsub.salesforce.com:7443").ok()
+            }
+            None => None,
+        }
+    }
+}
+
+/// Where Salesforce's change events are read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeEvents {
+    /// Nowhere: changes are found by polling.
+    Off,
+    /// A stream of each object's own.
+    Entities,
+    /// One channel.
+    Channel(String),
 }
 
 /// How Salesforce lets us in.
@@ -213,7 +260,7 @@ pub struct Polling {
     pub salesforce: Duration,
     /// Between two rounds of an object of which word arrives by itself.
     #[serde(deserialize_with = "duration")]
-    pub net: Duration,
+    pub while_pushed: Duration,
     /// Between two looks for deleted and merged records.
     #[serde(deserialize_with = "duration")]
     pub deletes: Duration,

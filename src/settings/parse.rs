@@ -9,6 +9,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use url::{Host, Url};
 
+use super::ChangeEvents;
+
 /// A setting that takes one of a few words.
 pub(super) trait Word: Copy + 'static {
     /// The words, in the order in which they are documented.
@@ -101,6 +103,27 @@ pub(super) fn version<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::E
         )));
     }
     Ok(text)
+}
+
+/// `off`, `entities` or a channel's name.
+pub(super) fn events<'de, D: Deserializer<'de>>(from: D) -> Result<ChangeEvents, D::Error> {
+    let text = String::deserialize(from)?;
+    match text.as_str() {
+        "off" => Ok(ChangeEvents::Off),
+        "entities" => Ok(ChangeEvents::Entities),
+        channel if channel.strip_prefix("/data/").is_some_and(|name| !name.is_empty()) => {
+            Ok(ChangeEvents::Channel(text))
+        }
+        _ => Err(D::Error::custom(format!(
+            "{text:?} is neither \"entities\", \"off\" nor a channel such as \"/data/ChangeEvents\""
+        ))),
+    }
+}
+
+pub(super) fn some_platform_url<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Url>, D::Error> {
+    platform_url(from).map(Some)
 }
 
 /// An address of a platform: https, or http on this machine. Tokens would be readable on the way

@@ -104,7 +104,7 @@ fn all_mistakes_are_told_at_once_with_their_place_and_a_way_out() {
     15 mistakes in the settings
       /etc/lockstep/lockstep.toml: hubspot.token: a secret does not stand in this file; put it into a file of its own, set hubspot.token_file to its path, and give out a new one if others could read this one
       /etc/lockstep/lockstep.toml: poling: there is no such setting; did you mean polling?
-      /etc/lockstep/lockstep.toml: polling.interval: there is no such setting; did you mean polling.net?
+      /etc/lockstep/lockstep.toml: polling.interval: there is no such setting; [polling] has hubspot, salesforce, while_pushed, deletes, hubspot_overlap, salesforce_overlap, sweep
       /etc/lockstep/lockstep.toml: hubspot.base_url: "http://api.hubapi.com" would send tokens in the clear; write https://
       /etc/lockstep/lockstep.toml: hubspot.auth: "tokens" is none of token, oauth; did you mean "token"?
       /etc/lockstep/lockstep.toml: polling.deletes: 30 has no unit; write 30s, 30m or 30h
@@ -210,4 +210,27 @@ fn a_private_file_is_its_owners_alone_and_is_replaced_whole() {
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn change_events_go_to_salesforce_or_to_where_the_settings_say() {
+    let official = Some("https://api.pubsub.salesforce.com:7443/");
+    for (file, wanted) in [
+        ("", official),
+        ("login_url = \"https://acme.my.salesforce.com\"", official),
+        ("login_url = \"http://127.0.0.1:9\"", None),
+        ("login_url = \"https://salesforce.com.evil.example\"", None),
+        ("events = \"off\"", None),
+        (
+            "login_url = \"http://127.0.0.1:9\"\nevents_url = \"http://127.0.0.1:7443\"",
+            Some("http://127.0.0.1:7443/"),
+        ),
+        ("events = \"off\"\nevents_url = \"http://127.0.0.1:7443\"", None),
+    ] {
+        let settings = settings(&format!("[salesforce]\n{file}\n"), &[]);
+        let address = settings.salesforce.events_address();
+        assert_eq!(address.as_ref().map(Url::as_str), wanted, "{file}");
+    }
+    let told = mistakes("[salesforce]\nevents = \"LeadChangeEvent\"\n", &[]);
+    assert!(told.contains("/data/ChangeEvents"), "{told}");
 }

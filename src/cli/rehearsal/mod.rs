@@ -4,9 +4,11 @@
 //! The daemon's side of it is the real thing: the real clients over the HTTP seam, the real
 //! settler, the real journal. Only what lies beyond the seam is the sandbox's.
 
+mod bus;
 pub mod people;
 mod setup;
 
+pub use bus::InProcessBus;
 pub use setup::set_up;
 
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::platform::auth::{App, OAuth, SALESFORCE_TOKEN_PATH, TokenEndpoint};
+use crate::platform::salesforce::Salesforce;
+use crate::platform::salesforce::pubsub::{EventBus, Events};
 use crate::platform::transport::{Http, InProcess, RetrySettings, StaticToken, Tokens, Window};
 use crate::platform::{Error, Platform, hubspot, salesforce};
 use crate::record::{PerSide, Side};
@@ -61,9 +65,26 @@ pub fn in_process(
     sandbox: &Sandbox,
     clients: &Clients,
 ) -> Result<PerSide<Arc<dyn Platform>>, Error> {
-    let hubspot: Arc<dyn Http> = Arc::new(InProcess::new(sandbox.hubspot()));
-    let salesforce: Arc<dyn Http> = Arc::new(InProcess::new(sandbox.salesforce()));
-    connect(PerSide { hubspot, salesforce }, addresses(), clients)
+    connect(routers(sandbox), addresses(), clients)
+}
+
+/// The same with Salesforce's change events.
+///
+/// # Errors
+/// As [`in_process`].
+pub fn in_process_with_events(
+    sandbox: &Sandbox,
+    clients: &Clients,
+) -> Result<(PerSide<Arc<dyn Platform>>, Arc<Events>), Error> {
+    let bus = Arc::new(InProcessBus(sandbox.clone()));
+    connect_with_events(routers(sandbox), addresses(), clients, bus)
+}
+
+fn routers(sandbox: &Sandbox) -> PerSide<Arc<dyn Http>> {
+    PerSide {
+        hubspot: Arc::new(InProcess::new(sandbox.hubspot())),
+        salesforce: Arc::new(InProcess::new(sandbox.salesforce())),
+    }
 }
 
 /// What the sandbox's routers are called by when no network lies between.
@@ -84,6 +105,32 @@ pub fn connect(
     addresses: PerSide<&str>,
     clients: &Clients,
 ) -> Result<PerSide<Arc<dyn Platform>>, Error> {
+    let (hubspot, salesforce) = both(http, addresses, clients)?;
+    Ok(PerSide { hubspot, salesforce })
+}
+
+/// The same with the change events of `bus`, in the session of Salesforce's client.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_with_events(
+    http: PerSide<Arc<dyn Http>>,
+    addresses: PerSide<&str>,
+    clients: &Clients,
+    bus: Arc<dyn EventBus>,
+) -> Result<(PerSide<Arc<dyn Platform>>, Arc<Events>), Error> {
+    let (hubspot, salesforce) = both(http, addresses, clients)?;
+    let events = Arc::new(Events::new(bus, Arc::<Salesforce>::clone(&salesforce)));
+    Ok((PerSide { hubspot, salesforce }, events))
+}
+
+type Both = (Arc<hubspot::HubSpot>, Arc<Salesforce>);
+
+fn both(
+    http: PerSide<Arc<dyn Http>>,
+    addresses: PerSide<&str>,
+    clients: &Clients,
+) -> Result<Both, Error> {
     let address = |side: Side| {
         Url::parse(addresses.get(side)).map_err(|error| Error {
             side,
@@ -121,7 +168,7 @@ pub fn connect(
     let secret = Some(SecretString::from(CLIENT_SECRET.to_owned()));
     let app = App { id: CLIENT_ID.to_owned(), secret };
     let tokens: Arc<dyn Tokens> = Arc::new(OAuth::client_credentials(endpoint, app)?);
-    let salesforce = salesforce::Salesforce::new(
+    let salesforce = Salesforce::new(
         salesforce::Settings {
             overlap: clients.salesforce_overlap,
             retry: clients.retry,
@@ -131,8 +178,10 @@ pub fn connect(
         tokens,
         clients.seed,
     );
-    Ok(PerSide { hubspot: Arc::new(hubspot), salesforce: Arc::new(salesforce) })
+    Ok((Arc::new(hubspot), Arc::new(salesforce)))
 }
 
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use crate::sandbox::hubspot::ui::FIRST_USER;
 use crate::sandbox::salesforce::rules::LeadFieldMap;
 use crate::sandbox::salesforce::ui::Conversion;
 
-fn shipped() -> Mappings {
+pub(super) fn shipped() -> Mappings {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings");
     let files = ["people.toml"].map(|name| {
         let path = format!("{folder}/{name}");
