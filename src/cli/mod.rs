@@ -13,6 +13,7 @@ mod logs;
 mod output;
 mod parse;
 pub mod rehearsal;
+mod webhooks;
 mod words;
 
 mod check;
@@ -82,6 +83,7 @@ pub const COMMANDS: &[Command] = &[
     check::COMMAND,
     schema::COMMAND,
     login::COMMAND,
+    webhooks::COMMAND,
     settings::COMMAND,
     journal::COMMAND,
     sandbox::COMMAND,

@@ -10,6 +10,7 @@ use super::{Command, Context, Exit, Failure, arguments, words};
 use crate::daemon::control::{AskError, Request, ask};
 use crate::daemon::status::{Health, HealthState, Status};
 use crate::daemon::status_here;
+use crate::daemon::webhooks::WebhookStatus;
 use crate::record::Source;
 use crate::settings::Effective;
 
@@ -118,6 +119,26 @@ fn news(out: &Output, status: &Status) {
     out.line("");
 }
 
+/// What became of HubSpot's webhooks.
+fn webhooks(out: &Output, status: &WebhookStatus) {
+    out.line(format!(
+        "webhooks: {} deliveries with {} events ({} of them our own writes), the last {}",
+        status.deliveries,
+        status.events,
+        status.echoes,
+        words::some_time(status.last_delivery),
+    ));
+    if !status.turned_away.is_empty() {
+        let kinds: Vec<String> = status
+            .turned_away
+            .iter()
+            .map(|(why, count)| format!("{count} {}", why.word()))
+            .collect();
+        out.line(format!("requests turned away: {}", kinds.join(", ")));
+    }
+    out.line("");
+}
+
 fn told(out: &Output, status: &Status) {
     health(out, &status.health);
     out.line(format!("running since {}, version {}", words::time(status.started), status.version));
@@ -143,6 +164,9 @@ fn told(out: &Output, status: &Status) {
     out.print_table(&table);
     out.line("");
     news(out, status);
+    if let Some(webhooks) = &status.webhooks {
+        self::webhooks(out, webhooks);
+    }
     let mut table = out.table([
         "mapping",
         "links",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::intake::{ObjectNews, PushState};
 use super::reload::Reload;
 use super::stream::Deliveries;
-use super::webhooks::WebhookStatus;
+use super::webhooks::{Turned, WebhookStatus};
 use super::{Engine, Settled, SideState, Trouble, poll::Heeded};
 use crate::journal::{Lane, Statistics};
 use crate::platform::{Budget, ErrorKind};
@@ -248,6 +248,7 @@ pub(super) async fn status(
     let mut problems = side_problems(&states, &sides);
     problems.extend(sides.salesforce.deliveries.and_then(delivery_problem));
     problems.extend(push_problems(&sides, now));
+    problems.extend(engine.webhooks.status().iter().flat_map(webhook_problems));
     problems.extend(queue_problems(&statistics, now));
     problems.extend(waiting_problems(&mappings, holds));
     if let Some(Reload::Wrong { reason, .. }) = wrong {
@@ -329,6 +330,36 @@ fn push_problems(sides: &PerSide<SideStatus>, now: Timestamp) -> Vec<Problem> {
             hint,
         })
         .collect()
+}
+
+/// What is wrong with the door for webhooks. What strangers send is nothing wrong; that nothing else
+/// ever came is.
+fn webhook_problems(webhooks: &WebhookStatus) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let count = |why| webhooks.turned_away.get(&why).copied().unwrap_or_default();
+    let forged = count(Turned::Forged);
+    if forged > 0 && webhooks.deliveries == 0 {
+        problems.push(degraded(
+            format!("{forged} webhooks arrived, and the signature of none is right"),
+            "see that webhooks.secret_file holds the secret of the app that sends, and that \
+             webhooks.public_url is the address that the app is told",
+        ));
+    }
+    if count(Turned::Stale) > 0 && webhooks.deliveries == 0 {
+        problems.push(degraded(
+            "webhooks arrive, and by this machine's clock all of them are more than five minutes \
+             old or early"
+                .to_owned(),
+            "see that the clock is kept right (timedatectl)",
+        ));
+    }
+    if let Some(wrong) = &webhooks.certificate {
+        problems.push(degraded(
+            format!("the renewed certificate cannot be used: {wrong}"),
+            "the last good one stays in use until it expires: put both files right",
+        ));
+    }
+    problems
 }
 
 fn side_problems(states: &PerSide<SideState>, sides: &PerSide<SideStatus>) -> Vec<Problem> {

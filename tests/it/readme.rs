@@ -2,13 +2,17 @@
 //!
 //! A block of the kind `console` is run line by line in a folder of its own and must end well; one
 //! of the kind `console,root` is taken apart: its programs are known, its files exist, and what it
-//! says to `lockstep` parses.
+//! says to `lockstep` parses. Settings load, and a proxy's configuration leads to the port and the
+//! path that they say.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::cli::Folder;
+
+/// Blocks that are files, or parts of files.
+const CONFIGURATIONS: [&str; 3] = ["toml", "nginx", "caddy"];
 
 struct Block {
     kind: String,
@@ -30,6 +34,9 @@ fn blocks() -> Vec<Block> {
         match (line.strip_prefix("```"), &mut open) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(kind), None) => open = Some(Block { kind: kind.to_owned(), lines: Vec::new() }),
+            (None, Some(block)) if CONFIGURATIONS.contains(&block.kind.as_str()) => {
+                block.lines.push((at + 1, line.to_owned()));
+            }
             (None, Some(block)) => {
                 let command =
                     line.strip_prefix("$ ").unwrap_or_else(|| panic!("README.md:{}", at + 1));
@@ -76,7 +83,8 @@ fn every_command_in_it_runs() {
 
 #[test]
 fn what_needs_root_is_said_rightly() {
-    for block in blocks().into_iter().filter(|block| block.kind != "console") {
+    let commands = blocks().into_iter().filter(|block| block.kind != "console");
+    for block in commands.filter(|block| !CONFIGURATIONS.contains(&block.kind.as_str())) {
         assert_eq!(block.kind, "console,root");
         for (line, command) in block.lines {
             let words: Vec<&str> = command.split_whitespace().collect();
@@ -121,7 +129,12 @@ fn commands_in_its_tables_and_text_exist() {
         }
     }
     // The blocks that are not fenced name cargo and scripts.
+    let mut fenced = false;
     for (at, line) in text.lines().enumerate() {
+        fenced ^= line.starts_with("```");
+        if fenced {
+            continue;
+        }
         let Some(command) = line.strip_prefix("    ").filter(|rest| !rest.starts_with(' ')) else {
             continue;
         };
@@ -139,6 +152,27 @@ fn commands_in_its_tables_and_text_exist() {
         assert!(fine, "README.md:{}: {command}", at + 1);
     }
     assert!(seen >= 15, "only {seen} commands were found");
+}
+
+#[test]
+fn its_proxies_lead_to_the_address_of_its_settings() {
+    let text = |kind: &str| {
+        let found = blocks().into_iter().filter(|block| block.kind == kind);
+        let lines = found.flat_map(|block| block.lines).map(|(_, line)| line);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let file = Some(("lockstep.toml".into(), text("toml")));
+    let sources = lockstep::settings::Sources { file, ..Default::default() };
+    let webhooks = lockstep::settings::load(&sources).unwrap().settings.webhooks;
+    let address = webhooks.listen.unwrap().to_string();
+    let public = webhooks.public_url.unwrap();
+    assert_eq!(public.path(), lockstep::daemon::webhooks::PATH);
+    for kind in ["nginx", "caddy"] {
+        let text = text(kind);
+        assert!(text.contains(&address), "{kind}: {address}");
+        assert!(text.contains(public.path()), "{kind}: {public}");
+        assert!(text.contains(public.host_str().unwrap()), "{kind}: {public}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use lockstep::record::{RecordRef, Source};
 use serde_json::{Value, json};
 
 use self::site::{Site, event, millis, sign};
+use crate::cli::{Folder, lockstep};
 
 const GOOD: &str = r#"[{"portalId":PORTAL,"subscriptionType":"contact.creation","objectId":1}]"#;
 
@@ -310,4 +311,37 @@ async fn what_is_heard_is_settled_and_its_echo_costs_nothing() {
     assert_eq!(site.deliver(&told("1", "email", "ada@example.com")).await, 200);
     assert!(site.journal.pending(Subject::Link(link.id)).await.unwrap().is_some(), "not ours");
     site.close().await;
+}
+
+/// The command against the sandbox, where the API is that of a public app.
+#[test]
+fn what_is_needed_is_said_whatever_the_kind_of_app() {
+    let folder = Folder::new("webhooks-command");
+    let run = |arguments: &[&str]| {
+        let mut command = lockstep(&folder.0);
+        command.env("LOCKSTEP_WEBHOOKS__PUBLIC_URL", "https://sync.example.com");
+        command.env(
+            "LOCKSTEP_DIRECTORIES__MAPPINGS",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"),
+        );
+        let output = command.args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = run(&["webhooks", "status"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains("contact.propertyChange") && out.contains("unknown"), "{out}");
+    let (code, out, err) = run(&["webhooks", "status", "--json"]);
+    assert_eq!(code, Some(1), "{err}");
+    let status: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(status["known"], false);
+    assert_eq!(status["wanted_target"], "https://sync.example.com/webhooks/hubspot");
+    let (code, out, err) = run(&["webhooks", "register"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(out.contains("Target URL: https://sync.example.com/webhooks/hubspot"), "{out}");
+    assert!(out.contains("privacyDeletion") && out.contains("lifecyclestage"), "{out}");
+    let (code, out, err) = run(&["webhooks", "register", "--project"]);
+    assert_eq!(code, Some(0), "{err}");
+    let project: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(project["type"], "webhooks");
 }

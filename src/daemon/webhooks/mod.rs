@@ -15,6 +15,7 @@ mod body;
 mod counts;
 mod echo;
 mod listen;
+mod needs;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ use tokio::sync::Semaphore;
 
 pub use counts::{Counts, Turned, WebhookStatus};
 pub use listen::{Door, WebhooksError, open};
+pub use needs::{Need, Standing, Subscriptions, SubscriptionsError, register, subscriptions};
 
 use self::address::Address;
 use self::body::Memory;

@@ -7,6 +7,7 @@
 
 mod events;
 mod signature;
+mod subscriptions;
 mod wire;
 
 pub use events::{Delivery, Fact, Malformed, Objects, Word, read};
@@ -14,3 +15,4 @@ pub use signature::{
     SIGNATURE, SIGNATURE_V3, SIGNATURE_VERSION, Signed, TIMESTAMP, TOLERANCE, Unverified, Verifier,
     Version,
 };
+pub use subscriptions::{AT_ONCE, Admin, AppWebhooks, Event, Subscribed, Topic};

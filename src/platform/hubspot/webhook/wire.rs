@@ -48,3 +48,28 @@ pub(super) const REDACTED: &str = "REDACTED";
 
 /// The `changeSource` of what came by a file.
 pub(super) const IMPORT: &str = "IMPORT";
+
+/// An app's settings for webhooks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct SettingsJson {
+    pub target_url: Text,
+}
+
+/// An app's subscriptions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SubscriptionsJson {
+    pub results: Vec<SubscriptionJson>,
+}
+
+/// One of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct SubscriptionJson {
+    pub id: Text,
+    pub event_type: Text,
+    pub property_name: Text,
+    pub object_type_id: Text,
+    pub active: bool,
+}
