@@ -89,6 +89,11 @@ impl Sandboxed {
         self.told[side]["url"].as_str().unwrap().to_owned()
     }
 
+    /// A text that it told at its start, by its JSON pointer.
+    pub fn told(&self, pointer: &str) -> String {
+        self.told.pointer(pointer).and_then(|at| at.as_str()).unwrap().to_owned()
+    }
+
     /// The variables by which Lockstep finds it.
     pub fn environment(&self) -> Vec<(String, String)> {
         let variables = self.told["environment"].as_object().unwrap();
