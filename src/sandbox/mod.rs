@@ -5,6 +5,11 @@
 //! routers, one a platform, which the simulation calls in process and which
 //! [`serve`](server::serve) puts on loopback ports for the vendors' own client libraries.
 //!
+//! What the platforms push comes out of the same world: HubSpot's webhooks as signed requests that
+//! are due ([`hubspot::webhooks`]), Salesforce's changes as events in one row of replay ids
+//! ([`salesforce::bus`]). Both are asked with the time in hand, by the simulation in process and by
+//! [`serve`](server::serve) for real listeners and gRPC streams.
+//!
 //! Three rules keep it believable and repeatable:
 //! - It names nothing of the rooms that it tests, least of all their wire types: a shared type
 //!   would let one mistake hide in both.

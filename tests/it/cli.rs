@@ -140,6 +140,8 @@ fn the_exit_code_says_what_happened() {
         (vec!["dance"], 2),
         (vec!["man", "dance"], 2),
         (vec!["sandbox", "--fault", "nope"], 2),
+        (vec!["sandbox", "--webhook-url", "nowhere"], 2),
+        (vec!["sandbox", "--webhook-secret-file", "nothing"], 2),
         (vec!["--config", "wrong-settings.toml", "settings"], 2),
         (vec!["--config", "absent.toml", "settings"], 2),
         (vec!["--config", "here.toml", "status"], 2),

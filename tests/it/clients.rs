@@ -73,8 +73,12 @@ fn goes_through(
     let folder = Folder::new(script);
     let sandbox = Sandboxed::start(lockstep(&folder.0).args(["sandbox", "--json"]));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients").join(script);
-    let output =
-        Command::new(python).arg(path).args(arguments(&sandbox, &folder)).env_clear().output().unwrap();
+    let output = Command::new(python)
+        .arg(path)
+        .args(arguments(&sandbox, &folder))
+        .env_clear()
+        .output()
+        .unwrap();
     let (told, errors) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{errors}");

@@ -13,9 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt};
+use http_body_util::{BodyStream, StreamBody};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -125,7 +126,7 @@ impl PubSub {
                     async move { Ok::<_, Status>(Response::new(stream)) }
                 });
                 let codec = ProstCodec::<FetchResponse, FetchRequest>::default();
-                Grpc::new(codec).streaming(work, request).await
+                Grpc::new(codec).streaming(work, request).await.map(cut_where_marked)
             }
             other => {
                 self.sandbox.world().calls.push(Side::Salesforce, other, "not modelled");
@@ -291,18 +292,35 @@ fn written(response: bus::FetchResponse) -> FetchResponse {
     }
 }
 
+/// The trailer, never sent, that asks for the stream to be reset in its place.
+const CUT: &str = "sandbox-cut";
+
+/// Breaks a stream off without trailers where its status asks for that.
+fn cut_where_marked(body: Body) -> Body {
+    let frames = BodyStream::new(body).map(|frame| match frame {
+        Ok(frame) if frame.trailers_ref().is_some_and(|trailers| trailers.contains_key(CUT)) => {
+            Err(Status::internal("the stream is cut"))
+        }
+        other => other,
+    });
+    Body::new(StreamBody::new(frames))
+}
+
 /// The status of a refusal, with the trailers that say what it really is.
 fn told(error: BusError, rpc: &'static str) -> Status {
     let mut metadata = MetadataMap::new();
-    if let Some(code) = error.code {
-        let mut add = |name: &'static str, text: &str| {
-            if let Ok(value) = MetadataValue::try_from(text) {
-                metadata.insert(name, value);
-            }
-        };
-        add("error-code", &code);
-        add("rpc-id", &error.rpc_id);
-        add("type", rpc);
+    let mut add = |name: &'static str, text: &str| {
+        if let Ok(value) = MetadataValue::try_from(text) {
+            metadata.insert(name, value);
+        }
+    };
+    match error.code {
+        Some(code) => {
+            add("error-code", &code);
+            add("rpc-id", &error.rpc_id);
+            add("type", rpc);
+        }
+        None => add(CUT, "1"),
     }
     Status::with_metadata(Code::from_i32(error.status), error.message, metadata)
 }

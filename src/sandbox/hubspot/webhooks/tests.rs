@@ -2,6 +2,7 @@ use std::cell::Cell;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -364,5 +365,53 @@ fn each_fault_strikes() {
     assert!(!again[0].genuine && is_genuine(&again[0]));
     for name in ["x-hubspot-request-timestamp", "x-hubspot-signature-v3"] {
         assert_eq!(header(&again[0], name), header(&first[0], name));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever goes wrong on the way, an event that no fault loses arrives.
+    #[test]
+    fn every_event_arrives(seed: u64) {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let rig = Rig::new();
+        for fault in ["shuffled", "duplicated", "late", "forged", "repeated"] {
+            rig.arm(&format!("webhooks-{fault}"), How::Each(0.2));
+        }
+        let id = rig.create("ada@example.com");
+        let mut told = BTreeSet::new();
+        let mut arrived = BTreeSet::new();
+        for round in 0..60 {
+            let busy = round < 40;
+            for _ in 0..if busy { chance.u32(0..60) } else { 0 } {
+                let title = format!("title {}", told.len());
+                rig.edit(id, "jobtitle", &title);
+                told.insert(title);
+            }
+            for delivery in rig.due() {
+                prop_assert!(delivery.events <= 100 && delivery.attempt <= 10);
+                let status = if busy { chance.u16(0..3) } else { 0 };
+                match status {
+                    0 => {
+                        if delivery.genuine {
+                            let titles = events(&delivery).into_iter().filter_map(|event| {
+                                event["propertyValue"].as_str().map(str::to_owned)
+                            });
+                            arrived.extend(titles);
+                        }
+                        rig.answer(&delivery, 200);
+                    }
+                    1 => rig.answer(&delivery, chance.u16(400..600)),
+                    _ => {}
+                }
+            }
+            rig.pass(if busy { chance.i64(0..20) } else { 3600 });
+        }
+        for title in &told {
+            prop_assert!(arrived.contains(title), "{title} never arrived");
+        }
+        let tally = rig.sandbox.world().hubspot.webhooks.tally();
+        prop_assert_eq!((tally.queued, tally.waiting, tally.given_up), (0, 0, 0));
     }
 }
