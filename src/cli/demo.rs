@@ -23,6 +23,7 @@ use self::report::Report;
 use self::rig::{Rig, Setup};
 use super::output::Output;
 use super::{Command, Context, Exit, Failure, arguments};
+use crate::sandbox::fault::FaultOrder;
 
 pub(super) const COMMAND: Command = Command {
     name: "demo",
@@ -30,7 +31,8 @@ pub(super) const COMMAND: Command = Command {
     long: "\
 Serves a HubSpot and a Salesforce on loopback ports, fills them with made-up leads, and lets
 marketing and sales work on both sides at once while the daemon runs between them with the shipped
-mappings. Some answers are lost on the way. Then it waits until all is quiet, compares both sides
+mappings. Salesforce's changes arrive by its event streams, and polls are the net below. Some answers
+are lost on the way; --fault lets more go wrong. Then it waits until all is quiet, compares both sides
 field by field, and lets the daemon go over everything once more: that pass must write nothing.
 
 With --leads, the leads come from a CSV file: all of them reach Salesforce, the won ones are
@@ -43,6 +45,7 @@ sides differ without a reason, or where the last pass wrote.
 Examples:
   lockstep demo
   lockstep demo --people 1000 --seconds 60 --seed 7
+  lockstep demo --fault stream-cut --fault replay-expired
   lockstep demo --json | jq .compared
   lockstep demo --leads leads.csv --keep ./demo-journal",
     hidden: false,
@@ -69,6 +72,10 @@ struct Arguments {
     /// Call the platforms in this process, without ports; always so with --leads
     #[arg(long)]
     in_process: bool,
+    /// Let this go wrong besides: stream-cut, replay-expired, webhooks-lost=20%; see `lockstep sandbox
+    /// --list-faults`
+    #[arg(long, value_name = "FAULT", conflicts_with = "leads")]
+    fault: Vec<FaultOrder>,
     /// Leave the journal in this directory, which must be new or empty
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -103,6 +110,7 @@ async fn play(out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
         in_process: arguments.in_process,
         keep: arguments.keep.clone(),
         unlimited: false,
+        faults: arguments.fault.clone(),
     };
     let rig = Rig::open(setup).await?;
     let mut random = fastrand::Rng::with_seed(arguments.seed);
@@ -117,13 +125,17 @@ async fn play(out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
 
     let mut office = Office::new(random);
     let working = Duration::from_secs(arguments.seconds.into());
-    let bar = out.progress(0, "people at work");
-    work(&rig, &mut office, people, working, &bar).await?;
-    bar.finish_and_clear();
-
-    let bar = out.progress(0, "until all is quiet");
-    settle(&rig, &bar).await?;
-    bar.finish_and_clear();
+    let on_push = async {
+        let bar = out.progress(0, "people at work");
+        work(&rig, &mut office, people, working, &bar).await?;
+        bar.finish_and_clear();
+        let bar = out.progress(0, "until all is quiet");
+        rig.until_streams_are_back().await;
+        settle(&rig, &bar).await?;
+        bar.finish_and_clear();
+        Ok(())
+    };
+    rig.on_push(on_push).await?;
     let report = Report::gather(&rig, cast.told(), office.done()).await?;
     rig.close().await;
     Ok(report)
@@ -141,6 +153,7 @@ async fn play_file(
         in_process: true,
         keep: arguments.keep.clone(),
         unlimited: true,
+        faults: Vec::new(),
     };
     let rig = Rig::open(setup).await?;
     funnel::import(&rig.sandbox, &leads)?;
@@ -187,7 +200,7 @@ async fn work(
     };
     let daemon_runs = async {
         while !over.get() {
-            rig.pass().await?;
+            rig.pass_on_push().await?;
             tokio::time::sleep(rig::BETWEEN_PASSES).await;
         }
         Ok::<(), Failure>(())

@@ -197,7 +197,11 @@ fn push_webhooks(sandbox: &Sandbox, arguments: &Arguments) -> Result<String, Fai
 
 /// The variables by which Lockstep finds the sandbox. Its credentials are constants: there is
 /// nothing behind them.
-fn environment<'a>(hubspot: &'a str, salesforce: &'a str) -> [(&'static str, &'a str); 6] {
+fn environment<'a>(
+    hubspot: &'a str,
+    salesforce: &'a str,
+    pubsub: &'a str,
+) -> [(&'static str, &'a str); 7] {
     [
         ("LOCKSTEP_HUBSPOT__BASE_URL", hubspot),
         ("LOCKSTEP_HUBSPOT__TOKEN", PRIVATE_TOKEN),
@@ -205,6 +209,7 @@ fn environment<'a>(hubspot: &'a str, salesforce: &'a str) -> [(&'static str, &'a
         ("LOCKSTEP_SALESFORCE__AUTH", "client-credentials"),
         ("LOCKSTEP_SALESFORCE__CLIENT_ID", CLIENT_ID),
         ("LOCKSTEP_SALESFORCE__CLIENT_SECRET", CLIENT_SECRET),
+        ("LOCKSTEP_SALESFORCE__EVENTS_URL", pubsub),
     ]
 }
 
@@ -212,12 +217,14 @@ fn environment<'a>(hubspot: &'a str, salesforce: &'a str) -> [(&'static str, &'a
 /// the ports are others each time.
 fn write_settings(folder: &Path, serving: &Serving, secret: &str) -> Result<(), Failure> {
     let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
+    let pubsub = serving.pubsub_tls_url();
     let text = format!(
         "# Made by `lockstep sandbox --write`: leads to the sandbox that was started last.\n\
          [directories]\nstate = \"state\"\nruntime = \"run\"\nmappings = \"mappings\"\n\n\
          [hubspot]\nbase_url = {hubspot:?}\ntoken_file = \"secrets/hubspot_token\"\n\n\
          [salesforce]\nlogin_url = {salesforce:?}\nauth = \"client-credentials\"\n\
-         client_id = {CLIENT_ID:?}\nclient_secret_file = \"secrets/salesforce_client_secret\"\n\n\
+         client_id = {CLIENT_ID:?}\nclient_secret_file = \"secrets/salesforce_client_secret\"\n\
+         events_url = {pubsub:?}\nevents_ca_file = \"pubsub_certificate.pem\"\n\n\
          [polling]\nhubspot = \"2s\"\nsalesforce = \"2s\"\n"
     );
     for (name, text) in [
@@ -240,7 +247,7 @@ fn greet(out: &Output, serving: &Serving, arguments: &Arguments) {
     let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
     let (pubsub, pubsub_tls) = (serving.pubsub_url(), serving.pubsub_tls_url());
     let written = arguments.write.as_deref();
-    let environment = environment(&hubspot, &salesforce);
+    let environment = environment(&hubspot, &salesforce, &pubsub);
     if out.json() {
         let environment: std::collections::BTreeMap<_, _> = environment.into();
         return out.value(&serde_json::json!({

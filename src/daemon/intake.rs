@@ -94,6 +94,10 @@ pub struct ObjectNews {
     pub from: Option<Source>,
     /// When each way last brought a change, by our clock.
     pub last: BTreeMap<Source, Timestamp>,
+    /// How many changes each way brought since the process started; of polls only those of which no
+    /// word had arrived.
+    #[serde(default)]
+    pub brought: BTreeMap<Source, u64>,
     /// When it was last asked for changes to the end.
     pub last_round: Option<Timestamp>,
     /// What arrives by itself; nothing where nothing is set up to.
@@ -216,6 +220,7 @@ impl Intake {
             let record = &change.record;
             let news = book.objects.entry((record.side, record.object.clone())).or_default();
             news.last.insert(change.source, now);
+            *news.brought.entry(change.source).or_default() += 1;
             if let Some(push) = &mut news.push {
                 push.arrived += 1;
                 push.alive = Some(now);
@@ -243,8 +248,14 @@ impl Intake {
         let mut book = lock(&self.0);
         let Book { objects, heard, forgotten, .. } = &mut *book;
         let news = objects.entry((side, object.to_owned())).or_default();
-        if !found.is_empty() {
+        let untold = |change: &&Change| {
+            let told = heard.get(&change.record).and_then(|at| at.saturating_add(SKEW).ok());
+            told.is_none() || told < change.at
+        };
+        let first = found.iter().filter(untold).count();
+        if first > 0 {
             news.last.insert(Source::Poll, now);
+            *news.brought.entry(Source::Poll).or_default() += first as u64;
         }
         let Some(push) = news.push.as_mut().filter(|push| push.state == PushState::Healthy) else {
             return 0;
@@ -255,10 +266,7 @@ impl Intake {
         let missed = found
             .iter()
             .filter(|change| change.at.is_some_and(|at| at >= from && at <= until))
-            .filter(|change| {
-                let told = heard.get(&change.record).and_then(|at| at.saturating_add(SKEW).ok());
-                told < change.at
-            })
+            .filter(untold)
             .count();
         if missed > 0 {
             push.missed += missed as u64;

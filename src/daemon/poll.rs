@@ -122,6 +122,11 @@ impl Engine {
         Ok(heeded)
     }
 
+    /// Every object of `side` that some mapping is about.
+    pub fn objects(&self, side: Side) -> impl Iterator<Item = String> {
+        self.asks(side).into_keys()
+    }
+
     /// Every object of `side` that some mapping is about, with the fields of all its mappings.
     pub(super) fn asks(&self, side: Side) -> BTreeMap<String, Ask> {
         let mut asks: BTreeMap<String, Ask> = BTreeMap::new();

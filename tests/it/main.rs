@@ -20,5 +20,6 @@ mod preview;
 mod readme;
 mod sign_in;
 mod source;
+mod stream;
 mod units;
 mod webhooks;

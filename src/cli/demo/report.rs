@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::compare::{Comparison, all_links, compare};
-use super::rig::{FAULTS, Rig, failure};
+use super::rig::{Rig, failure};
 use crate::cli::Failure;
 use crate::journal::{Journal, LINK_ITSELF, LinkState};
-use crate::record::{LinkId, PerSide, Side};
+use crate::record::{LinkId, PerSide, Side, Source};
 use crate::sandbox::calls::Purpose;
 use crate::sandbox::fault::Side as Platform;
 
@@ -29,6 +29,8 @@ pub struct Report {
     pub deeds: Vec<(String, u32)>,
     /// What went wrong on the way, by the sandbox's names, and the rounds that it ended.
     pub faults: Faults,
+    /// Where the news of each object came from.
+    pub news: Vec<News>,
     /// What the daemon wrote, and what that cost.
     pub sides: PerSide<Figures>,
     /// Links by mapping.
@@ -62,11 +64,27 @@ pub struct Told {
 #[derive(Debug, Clone, Serialize)]
 pub struct Faults {
     /// Those that were let loose.
-    pub armed: Vec<&'static str>,
+    pub armed: Vec<String>,
     /// Calls that were not answered with success.
     pub failed_calls: u64,
     /// Rounds of the daemon that ended early.
     pub interrupted: u32,
+}
+
+/// Where the news of one object came from.
+#[derive(Debug, Clone, Serialize)]
+pub struct News {
+    /// The side.
+    pub side: Side,
+    /// The object.
+    pub object: String,
+    /// Changes that arrived by themselves: by a stream or a webhook.
+    pub pushed: u64,
+    /// Changes that only a poll found.
+    pub polled: u64,
+    /// How well word of changes arrives at the end: `healthy`, `recovering`, `down`; none where
+    /// nothing is pushed.
+    pub push: Option<&'static str>,
 }
 
 /// What the daemon wrote on one side, and what that cost.
@@ -179,6 +197,7 @@ impl Report {
             began_with,
             deeds,
             faults,
+            news: news(rig),
             sides,
             links: links(rig).await?,
             compared,
@@ -245,10 +264,25 @@ fn faults(rig: &Rig, loose: bool) -> Faults {
         key.status.is_none_or(|status| status == 429 || status >= 500)
     });
     Faults {
-        armed: if loose { FAULTS.to_vec() } else { Vec::new() },
+        armed: if loose { rig.armed() } else { Vec::new() },
         failed_calls: failed.map(|(_, count)| count).sum(),
         interrupted: rig.interrupted.get(),
     }
+}
+
+fn news(rig: &Rig) -> Vec<News> {
+    let now = rig.engine.clock.now();
+    let mut all = Vec::new();
+    for side in Side::BOTH {
+        for object in rig.engine.objects(side) {
+            let news = rig.engine.intake.news(side, &object, now);
+            let polled = news.brought.get(&Source::Poll).copied().unwrap_or_default();
+            let pushed = news.brought.values().sum::<u64>() - polled;
+            let push = news.push.map(|push| push.state.word());
+            all.push(News { side, object, pushed, polled, push });
+        }
+    }
+    all
 }
 
 async fn links(rig: &Rig) -> Result<BTreeMap<String, Links>, Failure> {

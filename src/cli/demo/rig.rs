@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::cli::rehearsal::{Clients, connect, in_process, set_up};
+use crate::cli::rehearsal::{Clients, connect_with_events, in_process_with_events, set_up};
 use crate::cli::{Exit, Failure};
-use crate::daemon::{Clock, Engine, Options, Trouble, network, seed};
+use crate::daemon::{
+    Clock, Engine, Heeded, Options, PushState, Stream, StreamChoice, StreamOptions, Trouble,
+    network, seed,
+};
 use crate::journal::{self, Journal};
 use crate::mapping::{Mappings, load};
 use crate::platform::Platform;
+use crate::platform::salesforce::pubsub::{Events, Grpc, GrpcSettings};
 use crate::platform::transport::RetrySettings;
 use crate::reconcile::limit::Limits;
-use crate::record::PerSide;
+use crate::record::{PerSide, Side};
 use crate::sandbox::fault::FaultOrder;
 use crate::sandbox::hubspot::limits::Limits as HubSpotLimits;
 use crate::sandbox::hubspot::owners::Owner;
@@ -35,6 +39,9 @@ pub const BETWEEN_PASSES: Duration = Duration::from_millis(300);
 
 /// How long a settlement that is tried again is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the streams are waited for once people have gone home.
+const STREAMS: Duration = Duration::from_secs(20);
 
 /// After how many passes that bring something the demo is given up.
 const MOST_PASSES: u32 = 200;
@@ -59,6 +66,8 @@ pub struct Setup {
     pub keep: Option<PathBuf>,
     /// Whether HubSpot's limits of calls are lifted on both ends.
     pub unlimited: bool,
+    /// What goes wrong besides, by the sandbox's names.
+    pub faults: Vec<FaultOrder>,
 }
 
 /// Everything that plays a part.
@@ -71,6 +80,7 @@ pub struct Rig {
     pub serving: Option<Serving>,
     /// Passes that a platform's trouble ended.
     pub interrupted: Cell<u32>,
+    faults: Vec<FaultOrder>,
     journal: Place,
 }
 
@@ -101,12 +111,14 @@ impl Rig {
         set_up(&sandbox);
         furnish(&sandbox, setup.unlimited);
         let clients = clients(setup.seed, setup.unlimited);
-        let (serving, platforms) = reach(&sandbox, &clients, setup.in_process).await?;
+        let (serving, platforms, events) = reach(&sandbox, &clients, setup.in_process).await?;
         let place = Place::choose(setup.keep)?;
         let journal = Journal::open(&place.path, &journal::Options::default())
             .map_err(|error| Failure::from_error(Exit::Journal, &error))?;
-        let engine = Engine::new(journal, platforms, shipped()?, clock, options(), setup.seed);
-        Ok(Self { sandbox, engine, serving, interrupted: Cell::new(0), journal: place })
+        let engine = Engine::new(journal, platforms, shipped()?, clock, options(), setup.seed)
+            .with_events(Some(events));
+        let (interrupted, faults) = (Cell::new(0), setup.faults);
+        Ok(Self { sandbox, engine, serving, interrupted, faults, journal: place })
     }
 
     /// Where the journal is, where it stays.
@@ -119,11 +131,70 @@ impl Rig {
         self.engine.start().await.map_err(failure)
     }
 
-    /// Asks both sides what changed, and settles it. A platform's trouble ends the pass, as it ends
-    /// a round of the daemon; what was to be done stays in the journal.
+    /// Does `work` while Salesforce's change events are followed.
+    pub async fn on_push<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let Some(events) = &self.engine.events else { return work.await };
+        let plans = self.engine.topics(&StreamChoice::Entities);
+        let streams = plans.iter().map(|plan| Box::pin(self.engine.follow(events, plan)));
+        tokio::select! {
+            biased;
+            done = work => done,
+            (trouble, ..) = futures_util::future::select_all(streams) => Err(failure(trouble)),
+        }
+    }
+
+    /// Waits until every stream is relied upon again after what befell it, so that the report can say
+    /// how it ended; not for ever.
+    pub async fn until_streams_are_back(&self) {
+        let plans = self.engine.topics(&StreamChoice::Entities);
+        let back = || {
+            plans.iter().flat_map(|plan| &plan.objects).all(|object| {
+                let push = self.engine.intake.push(Side::Salesforce, object);
+                push.is_some_and(|push| push.state == PushState::Healthy)
+            })
+        };
+        let end = tokio::time::Instant::now() + STREAMS;
+        while !back() && tokio::time::Instant::now() < end {
+            if self.pass_on_push().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(BETWEEN_PASSES).await;
+        }
+    }
+
+    /// Settles what arrived by itself, and asks a side what changed where that is not relied upon.
+    pub async fn pass_on_push(&self) -> Result<Pass, Failure> {
+        let asked = async {
+            let mut heeded = Heeded::default();
+            for side in Side::BOTH {
+                for stream in [Stream::Changed, Stream::Deleted] {
+                    heeded += self.engine.poll_due(side, stream).await?;
+                }
+            }
+            while let Some(more) = self.engine.backfill().await? {
+                heeded += more;
+            }
+            Ok(heeded)
+        };
+        self.round(asked).await
+    }
+
+    /// Asks both sides what changed, and settles it.
     pub async fn pass(&self) -> Result<Pass, Failure> {
+        self.round(self.engine.listen()).await
+    }
+
+    /// Takes in what was asked for, and settles it. A platform's trouble ends the pass, as it ends
+    /// a round of the daemon; what was to be done stays in the journal.
+    async fn round(
+        &self,
+        asked: impl Future<Output = Result<Heeded, Trouble>>,
+    ) -> Result<Pass, Failure> {
         let mut pass = Pass::default();
-        match self.engine.listen().await {
+        match asked.await {
             Ok(heeded) => (pass.listed, pass.heard) = (heeded.listed, heeded.heard),
             Err(Trouble::Platform(error)) => {
                 tracing::warn!(%error, "this round ends here");
@@ -175,16 +246,26 @@ impl Rig {
 
     /// Lets things go wrong.
     pub fn trouble(&self) -> Result<(), Failure> {
+        let mut orders = Vec::new();
         for order in FAULTS {
             let order: FaultOrder =
                 order.parse().map_err(|error| Failure::of(Exit::Internal, order, &error))?;
+            orders.push(order);
+        }
+        for order in orders.iter().chain(&self.faults) {
             self.sandbox
                 .world()
                 .faults
-                .arm_order(&order)
-                .map_err(|error| Failure::from_error(Exit::Internal, &error))?;
+                .arm_order(order)
+                .map_err(|error| Failure::from_error(Exit::Usage, &error))?;
         }
         Ok(())
+    }
+
+    /// What was let loose, by the sandbox's names.
+    pub fn armed(&self) -> Vec<String> {
+        let asked_for = self.faults.iter().map(|order| order.name.to_owned());
+        FAULTS.map(str::to_owned).into_iter().chain(asked_for).collect()
     }
 
     /// Closes the journal and stops listening.
@@ -196,22 +277,26 @@ impl Rig {
     }
 }
 
-/// The clients, over ports or without.
-async fn reach(
-    sandbox: &Sandbox,
-    clients: &Clients,
-    within: bool,
-) -> Result<(Option<Serving>, PerSide<Arc<dyn Platform>>), Failure> {
+type Reached = (Option<Serving>, PerSide<Arc<dyn Platform>>, Arc<Events>);
+
+/// The clients and the change events, over ports or without.
+async fn reach(sandbox: &Sandbox, clients: &Clients, within: bool) -> Result<Reached, Failure> {
     if within {
-        return Ok((None, in_process(sandbox, clients)?));
+        let (platforms, events) = in_process_with_events(sandbox, clients)?;
+        return Ok((None, platforms, events));
     }
     let serving = serve(sandbox.clone(), ServeOptions::default()).await?;
     let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
     let net = network()?;
     let http = PerSide { hubspot: Arc::clone(&net), salesforce: net };
     let addresses = PerSide { hubspot: hubspot.as_str(), salesforce: salesforce.as_str() };
-    let platforms = connect(http, addresses, clients)?;
-    Ok((Some(serving), platforms))
+    let wrong = |error: &dyn std::error::Error| {
+        Failure::of(Exit::Internal, "cannot reach the sandbox's change events", error)
+    };
+    let url = serving.pubsub_url().parse().map_err(|error: url::ParseError| wrong(&error))?;
+    let bus = Grpc::new(&GrpcSettings::at(url)).map_err(|error| wrong(&error))?;
+    let (platforms, events) = connect_with_events(http, addresses, clients, Arc::new(bus))?;
+    Ok((Some(serving), platforms, events))
 }
 
 /// The platforms' clock runs ahead many times as fast as the clients', who may call as much faster
@@ -260,6 +345,8 @@ fn furnish(sandbox: &Sandbox, unlimited: bool) {
         world.hubspot.limiter.limits = HubSpotLimits::none();
     }
     let org = &mut world.salesforce;
+    // Nobody waits a minute in a demo to see that a stream is alive.
+    org.bus.settings.keepalive = SignedDuration::from_secs(1);
     org.rules.lead_assignment = Some(org.staff.sales[0].clone());
     let carried = [
         "HubSpot_Id__c",
@@ -293,6 +380,13 @@ fn options() -> Options {
         retry: Duration::from_millis(250),
         retry_at_most: Duration::from_secs(2),
         limits: Limits { changes: u32::MAX, share: 100.0, creates: u32::MAX, ..Limits::default() },
+        stream: StreamOptions {
+            silence: Duration::from_secs(4),
+            first_pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(1),
+            long_pause: Duration::from_secs(3),
+            allocation: None,
+        },
         ..Options::default()
     }
 }

@@ -68,6 +68,7 @@ fn places(out: &Output, rig: &Rig) {
 /// The whole report.
 pub fn report(out: &Output, report: &Report) {
     deeds(out, report);
+    news(out, report);
     written(out, report);
     links(out, report);
     compared(out, report);
@@ -107,6 +108,20 @@ fn deeds(out: &Output, report: &Report) {
         counted(faults.interrupted.into(), "round"),
     ));
     out.line("");
+}
+
+fn news(out: &Output, report: &Report) {
+    heading(out, "Where the news came from");
+    let mut table = out.table(["", "by itself", "only by a poll", "push now"]);
+    for it in &report.news {
+        table.add_row([
+            format!("{} {}", it.side, it.object),
+            number(it.pushed),
+            number(it.polled),
+            it.push.unwrap_or("-").to_owned(),
+        ]);
+    }
+    print(out, table, 1);
 }
 
 fn written(out: &Output, report: &Report) {

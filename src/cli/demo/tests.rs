@@ -4,7 +4,15 @@ use super::*;
 use crate::cli::output::When;
 
 fn arguments() -> Arguments {
-    Arguments { people: 60, seed: 1, seconds: 2, leads: None, in_process: true, keep: None }
+    Arguments {
+        people: 60,
+        seed: 1,
+        seconds: 2,
+        leads: None,
+        in_process: true,
+        keep: None,
+        fault: Vec::new(),
+    }
 }
 
 fn silent() -> Output {
@@ -35,6 +43,21 @@ async fn both_sides_agree_after_a_day_of_edits_and_the_last_pass_writes_nothing(
     assert!(report.waiting.iter().all(|it| !it.reason.is_empty() && !it.next.is_empty()));
     assert!(report.faults.failed_calls > 0);
     assert!(report.deeds.len() > 15, "{:?}", report.deeds);
+}
+
+#[tokio::test]
+async fn the_demo_runs_on_push_and_whatever_befalls_it_is_told_and_loses_nothing() {
+    for faults in [&["stream-cut=2", "replay-expired"][..], &["stream-stall"], &["overflow"]] {
+        let fault: Vec<FaultOrder> = faults.iter().map(|order| order.parse().unwrap()).collect();
+        let report =
+            play(&silent(), &Arguments { fault, seconds: 4, ..arguments() }).await.unwrap();
+        balances(&report);
+        let leads = report.news.iter().find(|news| news.object == "Lead").unwrap();
+        assert!(leads.pushed > 0, "{faults:?} {:?}", report.news);
+        assert_eq!(leads.push, Some("healthy"), "{faults:?} {:?}", report.news);
+        let name = faults[0].split('=').next().unwrap();
+        assert!(report.faults.armed.iter().any(|armed| armed == name), "{:?}", report.faults);
+    }
 }
 
 const HEAD: &str = "person,email,qualified_at,source,campaign,sales_rep,development_rep,segment,\

@@ -252,3 +252,44 @@ async fn until_done(work: &mut Option<BoxFuture<'_, Result<Place, End>>>) -> Res
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::salesforce::pubsub::{RawEvent, ReplayId};
+
+    fn brought(events: usize, pending: u32) -> Fetched {
+        let event = RawEvent {
+            id: "e".into(),
+            schema_id: "s".into(),
+            payload: Vec::new(),
+            replay: ReplayId(vec![1]),
+        };
+        Fetched { events: vec![event; events], latest: ReplayId(vec![1]), pending }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_delivered_is_asked_for_again_and_never_more_than_allowed() {
+        let mut owed = Owed::new(Instant::now());
+        assert_eq!(owed.more(0, Instant::now()), None, "all of it is owed");
+        owed.answered(&brought(30, 70), Instant::now());
+        assert_eq!(owed.more(30, Instant::now()), Some(30));
+        // The server's answer crossed our request: by its count, 30 could be asked for once more.
+        owed.answered(&brought(10, 60), Instant::now());
+        assert_eq!(owed.more(40, Instant::now()), Some(10));
+        owed.answered(&brought(0, 60), Instant::now());
+        assert_eq!(owed.more(40, Instant::now()), None);
+        // Long after the last request, the server knows better.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        owed.answered(&brought(0, 60), Instant::now());
+        assert_eq!(owed.more(0, Instant::now()), Some(40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_asked_for_while_too_much_waits_to_be_written_down() {
+        let mut owed = Owed::new(Instant::now());
+        owed.answered(&brought(100, 0), Instant::now());
+        assert_eq!(owed.more(HELD, Instant::now()), None);
+        assert_eq!(owed.more(HELD - 1, Instant::now()), Some(100));
+    }
+}

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::TopicPlan;
 use super::place::{Place, written};
 use super::reader::End;
+use crate::daemon::directory::Snapshot;
 use crate::daemon::{Engine, Trouble};
-use crate::journal::{Lane, LinkState, Subject};
+use crate::journal::{Lane, LinkEntry, LinkState, Standing, Subject};
 use crate::mapping::{Mapping, Reading};
 use crate::platform::Cursor;
 use crate::platform::salesforce::pubsub::{ChangeEvent, EventKind, Events, Fetched};
-use crate::record::{Change, ChangeKind, Record, RecordRef, Side, Source};
+use crate::reconcile::WriteAction;
+use crate::record::{Change, ChangeKind, Origin, Raw, Record, RecordRef, Side, Source};
 
 /// What a delivery comes to.
 #[derive(Debug, Default)]
@@ -134,7 +136,8 @@ impl Engine {
     /// which has an event of its own, before this one in the stream or behind it. Two things make the
     /// base unfit as a witness, and the record is read then: an entry that waits or is being settled
     /// (it may be about to move the base, and hearing of it costs nothing more), and a conflict, which
-    /// a return to the base would end. A refused write is no such thing: it is not tried again for a
+    /// a return to the base would end. What a settlement under way is writing at this moment, and
+    /// that carries our name, is the one exception: see [`is_being_written`]. A refused write is no such thing: it is not tried again for a
     /// value that stays.
     async fn changes_nothing(
         &self,
@@ -167,19 +170,10 @@ impl Engine {
         touched: &[String],
     ) -> Result<bool, Trouble> {
         let side = Side::Salesforce;
-        let links = self.journal.links_of(&mapping.name, vec![key.clone()]).await?;
-        let Some(link) =
-            links.into_iter().flatten().next().filter(|link| link.state == LinkState::Active)
-        else {
-            return Ok(false);
-        };
-        let subject = Subject::Link(link.id);
-        let known = self.journal.known(vec![subject.clone()]).await?;
-        let open = |one: &crate::journal::Known| !one.conflicts.is_empty() || one.intent.is_some();
-        if link.records.get(side).as_ref() != Some(key)
-            || known.iter().any(open)
-            || self.journal.pending(subject).await?.is_some()
-        {
+        let standings = self.journal.standings(&mapping.name, vec![key.clone()]).await?;
+        let Some(standing) = standings.into_iter().flatten().next() else { return Ok(false) };
+        let link = &standing.link;
+        if link.state != LinkState::Active || link.records.get(side).as_ref() != Some(key) {
             return Ok(false);
         }
         let mut record = Record::new(key.clone());
@@ -189,34 +183,65 @@ impl Engine {
             else {
                 return Ok(false);
             };
-            record.fields.insert(name.clone(), value.clone());
+            if event.origin != Origin::Lockstep || !is_being_written(&standing, key, name, value) {
+                record.fields.insert(name.clone(), value.clone());
+            }
         }
-        let across = link.records.get(side.other()).as_ref().map(|across| across.id.as_str());
+        if record.fields.is_empty() {
+            return Ok(true);
+        }
+        let known = self.journal.known(vec![Subject::Link(link.id)]).await?;
+        if standing.waits || known.iter().any(|known| !known.conflicts.is_empty()) {
+            return Ok(false);
+        }
         let snapshot = self.snapshot_of(mapping, [&record]).await?;
-        Ok(touched.iter().all(|name| {
-            if *name == mapping.sides.get(side).id_field {
-                return record.get(name).as_text() == across;
-            }
-            let mut fields = mapping
-                .fields
-                .iter()
-                .filter(|field| {
-                    let place = field.sides.get(side).as_ref();
-                    place.and_then(|place| place.name(&key.object)) == Some(name)
-                })
-                .peekable();
-            // A field by which records are matched, and that no field of the mapping carries.
-            if fields.peek().is_none() {
-                return false;
-            }
-            fields.all(|field| {
-                match field.read(mapping, side, &key.object, record.get(name), &snapshot) {
-                    Reading::Value(value) => link.base.values.get(&field.name) == Some(&value),
-                    Reading::Aside(_) | Reading::Bad(_) => false,
-                }
-            })
-        }))
+        Ok(record.fields.iter().all(|(name, value)| agrees(mapping, link, name, value, &snapshot)))
     }
+}
+
+/// Whether a settlement under way writes this very value. It ends with the value as its base, so
+/// that its own word adds nothing; whoever changes the value after it has an event of their own.
+fn is_being_written(standing: &Standing, key: &RecordRef, name: &str, value: &Raw) -> bool {
+    let write = standing.intent.as_ref().and_then(|intent| intent.writes.salesforce.as_ref());
+    write.is_some_and(|write| {
+        let same = match &write.action {
+            WriteAction::Update { id } => *id == key.id,
+            WriteAction::Create { .. } => true,
+            WriteAction::Delete { .. } => false,
+        };
+        let sent = write.fields.get(name);
+        same && sent.is_some_and(|sent| sent == value || (sent.is_blank() && value.is_blank()))
+    })
+}
+
+/// Whether a value is what both sides last agreed on, in every field that carries it.
+fn agrees(
+    mapping: &Mapping,
+    link: &LinkEntry,
+    name: &str,
+    value: &Raw,
+    snapshot: &Snapshot,
+) -> bool {
+    let side = Side::Salesforce;
+    let Some(key) = link.records.get(side) else { return false };
+    if *name == mapping.sides.get(side).id_field {
+        let across = link.records.get(side.other()).as_ref();
+        return across.map(|across| across.id.as_str()) == value.as_text();
+    }
+    let mut fields = mapping
+        .fields
+        .iter()
+        .filter(|field| {
+            let place = field.sides.get(side).as_ref();
+            place.and_then(|place| place.name(&key.object)) == Some(name)
+        })
+        .peekable();
+    // A field by which records are matched, and that no field of the mapping carries, says nothing.
+    fields.peek().is_some()
+        && fields.all(|field| match field.read(mapping, side, &key.object, value, snapshot) {
+            Reading::Value(value) => link.base.values.get(&field.name) == Some(&value),
+            Reading::Aside(_) | Reading::Bad(_) => false,
+        })
 }
 
 /// Whether the event says that a field of this name changed.
