@@ -39,6 +39,8 @@ pub(super) struct Sum {
     pub(super) crashes: usize,
     /// Calls that wrote records.
     pub(super) writes: usize,
+    /// Deliveries of webhooks that were taken in.
+    pub(super) deliveries: u64,
     /// Edits that were overwritten unseen.
     pub(super) raced: usize,
     /// All events as one number; it does not depend on the number of threads.
@@ -87,6 +89,7 @@ impl Sum {
         self.deeds += told.deeds;
         self.crashes += told.crashes;
         self.writes += told.writes;
+        self.deliveries += told.deliveries;
         self.raced += told.raced;
         // Histories end in any order, so their digests are added, each mixed with its seed.
         let mut hasher = DefaultHasher::new();

@@ -4,13 +4,16 @@
 //!
 //! The real clients call the sandbox's routers in process, the journal lies in a memory that loses
 //! what was not synced, people edit both sides, faults strike calls, and the process ends between
-//! any two steps. Once the faults have stopped, what must hold is checked.
+//! any two steps. In every other history HubSpot tells of changes by webhooks, of which some are lost,
+//! late, doubled, shuffled or forged. Once the faults have stopped, what must hold is checked.
 
 mod check;
 mod many;
 mod persons;
+mod push;
 mod run;
 mod seams;
+mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +106,7 @@ fn execute(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure>
             "deeds": sum.deeds,
             "crashes": sum.crashes,
             "writes": sum.writes,
+            "deliveries": sum.deliveries,
             "raced": sum.raced,
             "seconds": sum.took.as_secs_f64(),
             "digest": format!("{:016x}", sum.digest),
@@ -130,7 +134,7 @@ fn report(told: &Told) -> String {
 }
 
 fn summary(sum: &Sum) -> String {
-    let Sum { histories, deeds, crashes, writes, raced, digest, .. } = sum;
+    let Sum { histories, deeds, crashes, writes, deliveries, raced, digest, .. } = sum;
     let seconds = sum.took.as_secs_f64().max(0.001);
     let verdict = match sum.failed.len() {
         0 => paint(Tone::Good, "all ended well"),
@@ -138,7 +142,7 @@ fn summary(sum: &Sum) -> String {
     };
     format!(
         "{histories} histories, {verdict}: {deeds} deeds of people, {crashes} crashes, {writes} \
-         writing calls, {raced} edits raced; {seconds:.1} s, {:.1} histories a second, digest \
+         writing calls, {deliveries} webhooks, {raced} edits raced; {seconds:.1} s, {:.1} histories a second, digest \
          {digest:016x}",
         *histories as f64 / seconds,
     )

@@ -8,7 +8,9 @@ use tokio::time::sleep;
 
 use super::check::{Found, Past, Scene};
 use super::persons::{Deed, act, populate};
+use super::push;
 use super::seams::{Keep, Plant, SteppedHttp, SteppedStore, Steps};
+use super::serve::serve;
 use crate::cli::rehearsal::{Clients, addresses, connect, set_up};
 use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
 use crate::journal::{Disk, Journal, MemoryStore};
@@ -34,6 +36,8 @@ pub(super) struct Told {
     pub(super) people: usize,
     /// Calls by which the daemon wrote records.
     pub(super) writes: usize,
+    /// Deliveries of webhooks that the daemon took in.
+    pub(super) deliveries: u64,
     /// Edits that were overwritten unseen, between a read and a write of the same record.
     pub(super) raced: usize,
     /// What does not hold, in words.
@@ -62,6 +66,9 @@ const PATIENCE: Duration = Duration::from_millis(900);
 
 /// The shortest and the longest pause, in seconds, between two looks of the daemon for changes.
 const POLL: std::ops::Range<u64> = 4..20;
+
+/// How often it looks where word arrives by itself.
+const NET: Duration = Duration::from_secs(40);
 
 /// How many calls may write for one deed, or for one person to begin with: across, the ids back,
 /// what it qualifies for, and each of them again where an answer was lost.
@@ -121,6 +128,9 @@ impl<'a> World<'a> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let people_count = random.usize(3..9);
         populate(&self.sandbox, people_count, &mut random);
+        if random.bool() {
+            push::subscribe(&self.sandbox, self.mappings);
+        }
         let late = self.trouble(&mut random);
         let deeds = random.usize(10..40);
         let crash_seed = random.u64(..);
@@ -147,6 +157,7 @@ impl<'a> World<'a> {
             Err(error) => told.breaches.push(format!("the daemon cannot come to rest: {error}")),
         }
         told.writes = self.steps.writes();
+        told.deliveries = self.steps.deliveries();
         let most = WRITES_PER_DEED * (told.deeds + told.people) + WRITES_BESIDES;
         if told.writes > most {
             let deeds = told.deeds;
@@ -165,7 +176,7 @@ impl<'a> World<'a> {
         let late = random.u64(0..5);
         world.salesforce.settings.late_commit =
             SignedDuration::try_from(Duration::from_secs(late)).unwrap_or_default();
-        for (name, most) in FAULTS {
+        for (name, most) in FAULTS.into_iter().chain(push::FAULTS) {
             if random.u8(0..3) == 0 {
                 let chance = How::Each(random.f64() * most);
                 if world.faults.arm(name, None, chance).is_err() {
@@ -208,13 +219,15 @@ impl<'a> World<'a> {
             if random.u8(0..3) != 0 {
                 self.steps.crash_after(random.u64(1..150));
             }
-            let ended = match self.engine() {
+            let ended = match self.engine().map(Arc::new) {
                 Ok(engine) => {
+                    let receiver = push::receiver(&engine);
                     tokio::select! {
                         biased;
                         done = &mut people => Some(done),
                         () = self.steps.crashed() => None,
                         () = serve(&engine, poll) => None,
+                        () = push::deliver(&self.sandbox, &self.steps, receiver.as_ref()) => None,
                     }
                 }
                 Err(_) => None,
@@ -230,6 +243,7 @@ impl<'a> World<'a> {
             tokio::select! {
                 biased;
                 done = &mut people => return (done, crashes),
+                () = push::deliver(&self.sandbox, &self.steps, None) => {}
                 () = sleep(Duration::from_secs(random.u64(1..30))) => {}
             }
         }
@@ -256,6 +270,7 @@ impl<'a> World<'a> {
         let options = Options {
             retry: Duration::from_secs(1),
             retry_at_most: Duration::from_secs(30),
+            net: NET,
             overlap: PerSide {
                 hubspot: Duration::from_secs(60),
                 salesforce: Duration::from_secs(60),
@@ -324,26 +339,4 @@ fn sum(settled: &Settled) -> usize {
         .into_iter()
         .flat_map(|counts| counts.iter().map(|(_, count)| *count))
         .sum()
-}
-
-/// The daemon's work: listening and settling, side by side, for as long as the process lives.
-async fn serve(engine: &Engine, poll: Duration) {
-    while engine.start().await.is_err() {
-        sleep(Duration::from_secs(2)).await;
-    }
-    let listen = async {
-        loop {
-            let _ = engine.listen().await;
-            sleep(poll).await;
-        }
-    };
-    let settle = async {
-        loop {
-            match engine.settle_due().await {
-                Ok(settled) if settled.taken > 0 => {}
-                _ => sleep(Duration::from_millis(500)).await,
-            }
-        }
-    };
-    tokio::join!(listen, settle);
 }

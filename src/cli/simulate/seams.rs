@@ -90,6 +90,8 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct Steps {
     taken: AtomicU64,
+    /// Deliveries that the daemon took in.
+    delivered: AtomicU64,
     /// The step at which the process ends; 0 for never.
     last: AtomicU64,
     dead: AtomicBool,
@@ -106,6 +108,7 @@ impl Steps {
     pub(super) fn new(keep: Keep) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
             last: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             bell: Notify::new(),
@@ -136,7 +139,7 @@ impl Steps {
     }
 
     /// One step. Whether the process is still alive.
-    fn step(&self) -> bool {
+    pub(super) fn step(&self) -> bool {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
         let last = self.last.load(Ordering::Relaxed);
         if last != 0 && taken >= last && !self.dead.swap(true, Ordering::Relaxed) {
@@ -144,6 +147,16 @@ impl Steps {
             self.bell.notify_one();
         }
         !self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Notes what came of a delivery.
+    pub(super) fn delivered(&self, taken_in: bool) {
+        self.delivered.fetch_add(u64::from(taken_in), Ordering::Relaxed);
+    }
+
+    /// How many deliveries were taken in.
+    pub(super) fn deliveries(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     /// Adds an event to the digest, and to the trace where one is kept.
