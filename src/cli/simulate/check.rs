@@ -302,7 +302,14 @@ impl Scene {
 
     /// Nobody who was deleted on a side is created there anew, unless a person asks for it.
     fn nobody_comes_back(&self, found: &mut Vec<String>) {
-        for link in self.links.iter().filter(|link| link.state.is_live()) {
+        // One whose record was merged goes by the addresses of others too.
+        let merged = |link: &LinkEntry| {
+            link.records.iter().filter_map(|(_, record)| record.as_ref()).any(|record| {
+                let same = |it: &&RecordRef| it.side == record.side && it.object == record.object;
+                link.aliases.iter().any(|alias| same(&alias))
+            })
+        };
+        for link in self.links.iter().filter(|link| link.state.is_live() && !merged(link)) {
             let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
             let Some((side, made)) = lines
                 .iter()

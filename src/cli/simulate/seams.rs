@@ -51,6 +51,9 @@ pub(super) struct Seen {
     begun: Duration,
     /// The same; nothing where the process ended meanwhile.
     ended: Option<Duration>,
+    /// How many calls had begun when it ended. Many things happen in one moment of virtual time, so
+    /// that times alone do not tell what was first.
+    known_to: usize,
 }
 
 /// How long a call without a known end may have taken, at most.
@@ -73,7 +76,7 @@ impl Seen {
             Side::Salesforce => return None,
         };
         let text = format!("{uri} {}", String::from_utf8_lossy(request.body()));
-        Some(Self { side, writes, text, begun, ended: None })
+        Some(Self { side, writes, text, begun, ended: None, known_to: usize::MAX })
     }
 
     fn concerns(&self, side: Side, id: &str) -> bool {
@@ -186,8 +189,10 @@ impl Steps {
 
     fn finish(&self, number: Option<usize>) {
         let mut all = lock(&self.seen);
+        let known_to = all.len();
         if let Some(seen) = number.and_then(|number| all.get_mut(number)) {
             seen.ended = Some(self.begun.elapsed());
+            seen.known_to = known_to;
         }
     }
 
@@ -213,12 +218,13 @@ impl Steps {
         let all = lock(&self.seen);
         let name = format!("\"{field}\"");
         all.iter()
-            .filter(|write| write.writes && write.concerns(side, id) && write.text.contains(&name))
-            .any(|write| {
+            .enumerate()
+            .filter(|(_, it)| it.writes && it.concerns(side, id) && it.text.contains(&name))
+            .any(|(number, write)| {
                 let read = all
                     .iter()
                     .filter(|read| !read.writes && read.concerns(side, id))
-                    .rfind(|read| read.ended() <= write.begun);
+                    .rfind(|read| read.known_to <= number);
                 read.is_some_and(|read| read.begun <= visible && made <= write.ended())
             })
     }
