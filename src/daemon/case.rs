@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::directory::Snapshot;
 use super::fetch::Fetched;
+use super::lost::{Landed, landed};
 use crate::journal::{
     Known, LinkEntry, LinkState, PendingEntry, RejectEntry, RejectPlace, Subject,
 };
@@ -24,6 +25,11 @@ pub(super) struct Case {
     pub(super) records: PerSide<Option<RecordRef>>,
     /// What each side has.
     pub(super) present: PerSide<Fetched>,
+    /// What both sides last agreed on: what the link says, and what is seen to have become of
+    /// writes whose results were never stored.
+    pub(super) base: Base,
+    /// What became of those writes.
+    pub(super) landed: Landed,
     /// The owners and links by which the plan was made.
     pub(super) directory: Arc<Snapshot>,
     /// What is to be done.
@@ -44,10 +50,19 @@ impl Case {
             }
             (None, Subject::Link(_)) => PerSide::default(),
         };
-        let present = PerSide::default();
-        let directory = Arc::default();
-        let withheld = BTreeSet::new();
-        Self { entry, known, records, present, directory, plan: None, how: None, withheld }
+        let base = known.link.as_ref().map(|link| link.base.clone()).unwrap_or_default();
+        Self {
+            entry,
+            known,
+            records,
+            present: PerSide::default(),
+            base,
+            landed: Landed::default(),
+            directory: Arc::default(),
+            plan: None,
+            how: None,
+            withheld: BTreeSet::new(),
+        }
     }
 
     /// The link, where there is one.
@@ -111,11 +126,6 @@ impl Case {
         self.present.iter().filter_map(|(_, fetched)| fetched.record())
     }
 
-    /// What both sides last agreed on.
-    pub(super) fn base(&self) -> Base {
-        self.link().map(|link| link.base.clone()).unwrap_or_default()
-    }
-
     /// Decides what is to be done, anew.
     pub(super) fn decide(
         &mut self,
@@ -124,12 +134,16 @@ impl Case {
         now: jiff::Timestamp,
     ) {
         self.directory = Arc::clone(directory);
-        let base = self.base();
+        self.base = self.link().map(|link| link.base.clone()).unwrap_or_default();
+        if let Some(intent) = &self.known.intent {
+            self.landed = landed(mapping, intent, &self.present, directory.as_ref());
+            self.base.values.extend(self.landed.base.clone());
+        }
         let situation = Situation {
             mapping,
             link: self.link_id(),
             linked: &self.records,
-            base: &base,
+            base: &self.base,
             present: PerSide::from_fn(|side| self.present.get(side).presence()),
             open: &self.known.conflicts,
             directory: directory.as_ref(),

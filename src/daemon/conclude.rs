@@ -1,8 +1,9 @@
 //! Remembers what became of a batch: the new base, the history, what waits for a person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
 use super::case::Case;
@@ -29,6 +30,8 @@ enum End {
     Next,
     /// It is tried again later: why.
     Later(String),
+    /// It was too late to be written and is decided anew after this long.
+    Anew(Duration),
 }
 
 impl Engine {
@@ -198,7 +201,7 @@ impl<'a> Conclusion<'a> {
                     *settled.refused.get_mut(side) += 1;
                     self.commit.count(name, format!("refused.{}", side.key()), 1, self.now);
                 }
-                Fate::Nothing | Fate::Again(_) | Fate::Unclear(_) => {}
+                Fate::Nothing | Fate::Again(_) | Fate::Unclear(_) | Fate::Late(_) => {}
             }
         }
     }
@@ -246,6 +249,7 @@ impl<'a> Conclusion<'a> {
                 self.problems(plan);
                 End::Later(error.to_string())
             }
+            (Fate::Late(left), _) => End::Anew(*left),
             (Fate::Nothing | Fate::Done { .. }, _) => {
                 self.problems(plan);
                 End::Finished
@@ -309,7 +313,7 @@ impl<'a> Conclusion<'a> {
     ) {
         let mut link =
             LinkEntry::new(self.number, self.mapping.name.clone(), records.clone(), self.now);
-        link.base = plan.base_after(&self.case.base(), &self.done);
+        link.base = plan.base_after(&self.case.base, &self.done);
         link.settled_at = Some(self.now);
         link.shown = self.shown(plan, &self.lasting());
         link.fingerprints = self.fingerprints();
@@ -347,7 +351,7 @@ impl<'a> Conclusion<'a> {
             self.commit.history(of_link(self.number, self.now, None, rule, reason, cause));
         }
         link.state = state;
-        link.base = plan.base_after(&before.base, &self.done);
+        link.base = plan.base_after(&self.case.base, &self.done);
         link.settled_at = Some(self.now);
         link.fingerprints.extend(self.fingerprints());
         let end = self.lasting();
@@ -379,20 +383,19 @@ impl<'a> Conclusion<'a> {
 
     /// Whether the writes of a link came to their end.
     fn lasting(&self) -> End {
-        for (side, fate) in self.written.fates.iter() {
-            match fate {
-                Fate::Again(error) | Fate::Unclear(error) => return End::Later(error.to_string()),
-                Fate::Refused(Refusal {
-                    kind: RefusalKind::Gone | RefusalKind::Converted,
-                    code,
-                    ..
-                }) => {
-                    return End::Later(format!("{side} answered {code}"));
-                }
-                _ => {}
-            }
+        let gone = self.written.fates.iter().find_map(|(side, fate)| match fate {
+            Fate::Refused(Refusal {
+                kind: RefusalKind::Gone | RefusalKind::Converted,
+                code,
+                ..
+            }) => Some(format!("{side} answered {code}")),
+            _ => None,
+        });
+        match (self.written.open(), gone) {
+            (Some(Err(why)), _) | (_, Some(why)) => End::Later(why),
+            (Some(Ok(left)), None) => End::Anew(left),
+            (None, None) => End::Finished,
         }
-        End::Finished
     }
 
     /// A side's record is another one from now on.
@@ -455,11 +458,10 @@ impl<'a> Conclusion<'a> {
     /// A record was deleted and the link ends.
     fn ended(&mut self, deleted: Side, peer: PeerFate) -> End {
         let Some(before) = self.case.link() else { return End::Finished };
-        if let Some(error) = self.written.fates.iter().find_map(|(_, fate)| match fate {
-            Fate::Again(error) | Fate::Unclear(error) => Some(error.to_string()),
-            _ => None,
-        }) {
-            return End::Later(error);
+        match self.written.open() {
+            Some(Err(why)) => return End::Later(why),
+            Some(Ok(left)) => return End::Anew(left),
+            None => {}
         }
         let peer_refused =
             self.written.fates.iter().any(|(_, fate)| matches!(fate, Fate::Refused(_)));
@@ -572,6 +574,15 @@ impl<'a> Conclusion<'a> {
                 tracing::warn!(%subject, %why, "it is tried again later");
                 let until = self.engine.later(self.now, self.case.entry.attempts);
                 self.commit.postpone(subject, version, until, Some(why));
+            }
+            End::Anew(left) => {
+                if !left.is_zero() {
+                    settled.postponed += 1;
+                }
+                tracing::debug!(%subject, ?left, "it was too late to be written: decided anew");
+                let left = SignedDuration::try_from(left).unwrap_or_default();
+                let until = self.now.saturating_add(left).unwrap_or(self.now);
+                self.commit.postpone(subject, version, until, None);
             }
         }
     }

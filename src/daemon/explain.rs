@@ -44,7 +44,7 @@ impl Engine {
         };
         let refs: PerSide<BTreeSet<RecordRef>> =
             PerSide::from_fn(|side| link.records.get(side).iter().cloned().collect());
-        let found = self.fetch_both(&mapping, &refs, true).await?;
+        let found = self.fetch_both(&mapping, &refs, Some(&BTreeSet::new())).await?;
         let fetched = PerSide::from_fn(|side| {
             link.records
                 .get(side)

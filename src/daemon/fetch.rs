@@ -50,13 +50,18 @@ pub(super) fn ask(mapping: &Mapping, side: Side, object: &str) -> Ask {
     Ask { object: object.to_owned(), fields: mapping.names(side, object), stamps: BTreeSet::new() }
 }
 
-/// The same with the times of those fields whose rules weigh them. Costs twice the calls on
-/// HubSpot, so it is asked for only where such a rule is to decide.
-pub(super) fn ask_with_stamps(mapping: &Mapping, side: Side, object: &str) -> Ask {
+/// The same with the times of those fields whose rules weigh them, and of those called `doubtful`.
+/// Costs twice the calls on HubSpot, so it is asked for only where such a rule is to decide.
+fn ask_with_stamps(
+    mapping: &Mapping,
+    side: Side,
+    object: &str,
+    doubtful: &BTreeSet<String>,
+) -> Ask {
     let stamps = mapping
         .fields
         .iter()
-        .filter(|field| weighs_time(field))
+        .filter(|field| weighs_time(field) || doubtful.contains(&field.name))
         .filter_map(|field| field.sides.get(side).as_ref()?.name(object))
         .map(str::to_owned)
         .collect();
@@ -69,13 +74,15 @@ pub(super) fn weighs_time(field: &Field) -> bool {
 }
 
 impl Engine {
-    /// Reads `refs` of one side. Every one of them has an answer.
+    /// Reads `refs` of one side. Every one of them has an answer. With `stamps`, the times and
+    /// versions of the fields whose rules weigh them are read too, and those of the fields that it
+    /// names.
     pub(super) async fn fetch(
         &self,
         mapping: &Mapping,
         side: Side,
         refs: &BTreeSet<RecordRef>,
-        stamps: bool,
+        stamps: Option<&BTreeSet<String>>,
     ) -> Result<BTreeMap<RecordRef, Fetched>, Trouble> {
         let mut found = BTreeMap::new();
         let mut by_object: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -83,10 +90,9 @@ impl Engine {
             by_object.entry(&record.object).or_default().push(record.id.clone());
         }
         for (object, ids) in by_object {
-            let ask = if stamps {
-                ask_with_stamps(mapping, side, object)
-            } else {
-                ask(mapping, side, object)
+            let ask = match stamps {
+                Some(doubtful) => ask_with_stamps(mapping, side, object, doubtful),
+                None => ask(mapping, side, object),
             };
             let answers = self.watch(side, self.platform(side).read(&ask, &ids).await)?;
             for (id, answer) in ids.into_iter().zip(answers) {
@@ -102,7 +108,7 @@ impl Engine {
         &self,
         mapping: &Mapping,
         refs: &PerSide<BTreeSet<RecordRef>>,
-        stamps: bool,
+        stamps: Option<&BTreeSet<String>>,
     ) -> Result<BTreeMap<RecordRef, Fetched>, Trouble> {
         let (hubspot, salesforce) = tokio::join!(
             self.fetch(mapping, Side::HubSpot, &refs.hubspot, stamps),

@@ -15,7 +15,8 @@ use crate::journal::Commit;
 use crate::mapping::Mapping;
 use crate::reconcile::WriteAction;
 
-/// How old what was read may be when the writing begins.
+/// How old what was read may be when the writing begins. How long a write then waits for its turn
+/// is bounded by the client: see [`Outcome::Late`](crate::platform::Outcome::Late).
 const FRESH: Duration = Duration::from_secs(2);
 
 /// How often it is read again before the cases are put off.

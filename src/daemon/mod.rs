@@ -26,6 +26,7 @@ pub mod intake;
 mod limit;
 mod live;
 mod login;
+mod lost;
 pub mod metrics;
 mod owed;
 pub mod page;

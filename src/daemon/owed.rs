@@ -18,7 +18,8 @@ use crate::record::{Side, Value};
 
 /// What an earlier intent of `case` is worth by what was read for `plan`.
 ///
-/// A line whose value stands where it was to be written took effect; one whose old value still
+/// A line whose value stands where it was to be written, or is proved to have stood there, took
+/// effect; one whose old value still
 /// stands there did not. Where the record holds something else, it was written again since, and
 /// nobody can tell any more: such a line is told with that doubt if it did away with an edit.
 pub(super) fn owed(mapping: &Mapping, case: &Case, plan: &Plan) -> Vec<HistoryLine> {
@@ -30,7 +31,7 @@ fn weigh(mapping: &Mapping, case: &Case, plan: &Plan, line: &HistoryLine) -> Opt
     let (side, new) = (line.side?, line.new.as_ref()?);
     mapping.field(&line.field)?;
     let present = present(case, plan, &line.field, side);
-    if present.as_ref() == Some(new) {
+    if present.as_ref() == Some(new) || case.landed.has(line) {
         return Some(line.clone());
     }
     if line.lost.is_empty() || present == line.old {
@@ -51,7 +52,7 @@ fn present(case: &Case, plan: &Plan, field: &str, side: Side) -> Option<Value> {
         (Some(decision), _) => decision.values.get(side).clone(),
         // Where fields are decided, one without a decision holds what was agreed on.
         (None, LinkStep::Keep | LinkStep::Join | LinkStep::Create) => {
-            case.base().values.get(field).cloned()
+            case.base.values.get(field).cloned()
         }
         (None, _) => None,
     }

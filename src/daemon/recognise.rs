@@ -119,7 +119,7 @@ impl Engine {
         for record in wanted {
             refs.get_mut(record.side).insert(record);
         }
-        let found = self.fetch_both(mapping, &refs, false).await?;
+        let found = self.fetch_both(mapping, &refs, None).await?;
         for case in cases.iter_mut().filter(|case| case.how.is_some()) {
             for side in Side::BOTH {
                 let Some(record) = case.records.get(side) else { continue };
@@ -147,7 +147,7 @@ impl Engine {
             .filter(|id| !id.is_empty())
             .filter_map(|id| self.reference(mapping, across, id))
             .collect();
-        let pointed = self.fetch(mapping, across, &pointers, false).await?;
+        let pointed = self.fetch(mapping, across, &pointers, None).await?;
         let mut by_id: Vec<Record> = pointed
             .into_values()
             .filter_map(|fetched| match fetched {

@@ -8,7 +8,8 @@
 //! What remains is the moment between the reading and the writing of one record: neither platform
 //! takes a batch of writes on the condition that the records are still as they were read, so a
 //! person's edit of the same field in just that moment is overwritten unseen. `fresh` keeps
-//! the moment short, and every field that is not to change is left out of a write.
+//! the moment short before the write is handed over, and the client after that: what cannot be sent
+//! at once is not sent, and decided anew. Every field that is not to change is left out of a write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::Engine;
 use super::case::Case;
 use super::fetch::weighs_time;
 use super::trouble::Trouble;
-use crate::journal::{Commit, Intent, PendingEntry};
+use crate::journal::{Commit, Intent, LinkEntry, PendingEntry};
 use crate::mapping::{Direction, Mapping};
 use crate::reconcile::{Decision, Verdict};
 use crate::record::{PerSide, Record, RecordRef, Side, Value};
@@ -138,14 +139,15 @@ impl Engine {
         mapping: &Mapping,
         cases: &mut [Case],
     ) -> Result<(), Trouble> {
-        let found = self.fetch_both(mapping, &refs(cases), false).await?;
+        let found = self.fetch_both(mapping, &refs(cases), None).await?;
         for case in cases {
             case.take_in(&found);
         }
         Ok(())
     }
 
-    /// Plans for every case. Where a rule weighs times, they are read first, for those cases only.
+    /// Plans for every case. Where a rule weighs times, or what was written before is in doubt, times
+    /// and versions are read first, for those cases only.
     pub(super) async fn decide(
         &self,
         mapping: &Mapping,
@@ -159,7 +161,7 @@ impl Engine {
             case.decide(mapping, &snapshot, now);
         }
         let mut timed: Vec<&mut Case> =
-            cases.iter_mut().filter(|case| hangs_on_time(mapping, case)).collect();
+            cases.iter_mut().filter(|case| hangs_on_history(mapping, case)).collect();
         if timed.is_empty() {
             return Ok(());
         }
@@ -169,7 +171,9 @@ impl Engine {
                 wanted.get_mut(record.key.side).insert(record.key.clone());
             }
         }
-        let found = self.fetch_both(mapping, &wanted, true).await?;
+        let doubtful: BTreeSet<String> =
+            timed.iter().flat_map(|case| case.landed.doubtful.iter().cloned()).collect();
+        let found = self.fetch_both(mapping, &wanted, Some(&doubtful)).await?;
         for case in &mut timed {
             case.take_in(&found);
             case.decide(mapping, &snapshot, now);
@@ -189,6 +193,12 @@ impl Engine {
             let mut lines = super::owed::owed(mapping, case, plan);
             lines.extend(super::history::lines(case, plan, at));
             let mut commit = Commit::new();
+            if let Some(link) = case.link()
+                && link.base != case.base
+            {
+                // What an earlier intent has shown: this one takes its place.
+                commit.link(LinkEntry { base: case.base.clone(), ..link.clone() });
+            }
             commit.intend(Intent {
                 subject: case.entry.subject.clone(),
                 mapping: mapping.name.clone(),
@@ -262,8 +272,9 @@ fn refs(cases: &[Case]) -> PerSide<BTreeSet<RecordRef>> {
 
 /// Whether the plan came out as it did for want of times: both sides have an opinion of their own,
 /// and the field's rules weigh times. At a first meeting a blank is none; later one is where the
-/// mapping lets it clear the other side, so that the decision was not to leave the field.
-fn hangs_on_time(mapping: &Mapping, case: &Case) -> bool {
+/// mapping lets it clear the other side, so that the decision was not to leave the field. Or
+/// what became of an earlier write is told by the field's versions only.
+fn hangs_on_history(mapping: &Mapping, case: &Case) -> bool {
     let disputed = |decision: &Decision| {
         let PerSide { hubspot: Some(h), salesforce: Some(s) } = &decision.values else {
             return false;
@@ -280,5 +291,6 @@ fn hangs_on_time(mapping: &Mapping, case: &Case) -> bool {
                 .field(&decision.field)
                 .is_some_and(|field| field.direction == Direction::Both && weighs_time(field))
     };
-    case.plan.as_ref().is_some_and(|plan| plan.decisions.iter().any(disputed))
+    !case.landed.doubtful.is_empty()
+        || case.plan.as_ref().is_some_and(|plan| plan.decisions.iter().any(disputed))
 }

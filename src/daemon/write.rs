@@ -1,6 +1,7 @@
 //! Carries plans out on the platforms, both sides at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -35,6 +36,8 @@ pub(super) enum Fate {
     Again(Error),
     /// Nobody knows whether it took effect: the record is read again before anything is repeated.
     Unclear(Error),
+    /// It was not sent in time, and is decided anew.
+    Late(Duration),
 }
 
 /// What became of one case's writes.
@@ -47,6 +50,20 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// Of the sides whose writes did not come to an end: what kept one of them, where that is a
+    /// failure, else how long the last of them has to wait before it is decided anew.
+    pub(super) fn open(&self) -> Option<Result<Duration, String>> {
+        let mut wait = None;
+        for (_, fate) in self.fates.iter() {
+            match fate {
+                Fate::Again(error) | Fate::Unclear(error) => return Some(Err(error.to_string())),
+                Fate::Late(left) => wait = wait.max(Some(*left)),
+                Fate::Nothing | Fate::Done { .. } | Fate::Refused(_) => {}
+            }
+        }
+        wait.map(Ok)
+    }
+
     /// The sides whose writes took effect.
     pub(super) fn done(&self) -> BTreeSet<Side> {
         let done = |fate: &Fate| matches!(fate, Fate::Done { .. });
@@ -132,7 +149,7 @@ impl Engine {
                     }
                 }
                 Outcome::NotDone(error) | Outcome::Unknown(error) => trouble = Some(error.clone()),
-                Outcome::Done { .. } | Outcome::Refused(_) => {}
+                Outcome::Done { .. } | Outcome::Refused(_) | Outcome::Late { .. } => {}
             }
         }
         // One record's trouble is told by its own entry; here it is only for `status`.
@@ -147,6 +164,7 @@ fn fate(outcome: Outcome, without: BTreeSet<String>) -> Fate {
         Outcome::Refused(refusal) => Fate::Refused(refusal),
         Outcome::NotDone(error) => Fate::Again(error),
         Outcome::Unknown(error) => Fate::Unclear(error),
+        Outcome::Late { left } => Fate::Late(left),
     }
 }
 

@@ -20,6 +20,7 @@ pub use schema::{Choice, FieldKind, FieldSchema, ObjectSchema};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -119,6 +120,12 @@ pub enum Outcome {
     Refused(Refusal),
     /// It had no effect: it was not sent, or the platform said "not now".
     NotDone(Error),
+    /// It had no effect: for want of a turn it would have gone out so late that what it was decided
+    /// from is old. It is to be decided anew, and nothing is wrong with it.
+    Late {
+        /// How long the platform's limits will keep it waiting yet, as far as that is known.
+        left: Duration,
+    },
     /// It may or may not have taken effect. The record is to be read before anything is repeated.
     Unknown(Error),
 }
@@ -239,7 +246,8 @@ pub trait Platform: Send + Sync {
     async fn find(&self, ask: &Ask, field: &str, values: &[String]) -> Result<Vec<Record>, Error>;
 
     /// Writes, of any number and mix, in full batches with bounded concurrency. The outcomes stand
-    /// in the order of `writes`. Two writes to one record must not be in one call.
+    /// in the order of `writes`. Two writes to one record must not be in one call. A write that
+    /// cannot be sent within a short time is not sent ([`Outcome::Late`]): people go on editing.
     async fn write(&self, writes: &[Write]) -> Vec<Outcome>;
 
     /// The next page of records that were created, changed, or (where the platform lists them

@@ -274,6 +274,17 @@ pub enum WriteAction {
     },
 }
 
+impl WriteAction {
+    /// The id of the record that is changed.
+    #[must_use]
+    pub const fn updates(&self) -> Option<&str> {
+        match self {
+            Self::Update { id } => Some(id.as_str()),
+            Self::Create { .. } | Self::Delete { .. } => None,
+        }
+    }
+}
+
 /// What was decided on one field, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {

@@ -10,7 +10,7 @@ mod value;
 
 pub use change::{Change, ChangeKind, Origin, Source};
 pub use id::{Fingerprint, LinkId, RecordRef, SalesforceId, SalesforceIdError, object_of_prefix};
-pub use raw::{Author, Raw, Record, Stamp};
+pub use raw::{Author, Raw, Record, Stamp, Version};
 pub use value::{Number, Value};
 
 use serde::{Deserialize, Serialize};

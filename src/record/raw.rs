@@ -135,6 +135,17 @@ pub struct Stamp {
     pub by: Option<Author>,
 }
 
+/// A value that a field holds or held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// The value, in the side's spelling.
+    pub value: Raw,
+    /// When it was set, by the platform's clock.
+    pub at: Timestamp,
+    /// By whom, where the platform says.
+    pub by: Option<Author>,
+}
+
 /// One record as its platform returned it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -149,6 +160,9 @@ pub struct Record {
     pub created: Option<Timestamp>,
     /// When each field got its value, where a rule needs it and the platform tells.
     pub stamps: BTreeMap<String, Stamp>,
+    /// What each field holds and held before, newest first, where the times were asked for and the
+    /// platform keeps such a list.
+    pub versions: BTreeMap<String, Vec<Version>>,
     /// Whether it lies in the recycle bin (Salesforce) or is archived (HubSpot).
     pub deleted: bool,
     /// The record that took this one's place: the winner of a merge, or the Contact that a Lead
@@ -168,6 +182,7 @@ impl Record {
             modified: None,
             created: None,
             stamps: BTreeMap::new(),
+            versions: BTreeMap::new(),
             deleted: false,
             successor: None,
             aliases: Vec::new(),

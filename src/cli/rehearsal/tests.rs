@@ -1,5 +1,7 @@
 //! The whole, once through: edits on both sides, a conversion, a second pass that writes nothing.
 
+mod faults;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,7 +35,20 @@ fn start() -> (Sandbox, Engine) {
 }
 
 fn start_with(options: Options) -> (Sandbox, Engine) {
-    let (sandbox, engine, _) = start_losing(options);
+    start_through(options, |sandbox| in_process(sandbox, &Clients::default()).unwrap())
+}
+
+fn start_through(
+    options: Options,
+    connect: impl FnOnce(&Sandbox) -> PerSide<Arc<dyn Platform>>,
+) -> (Sandbox, Engine) {
+    let start = "2026-11-02T09:00:00Z".parse().unwrap();
+    let sandbox = Sandbox::new(1, SandboxClock::starting_at(start));
+    set_up(&sandbox);
+    let journal = Journal::inline(MemoryStore::open(&Disk::default()), [7; 32]).unwrap();
+    let platforms = connect(&sandbox);
+    let clock = Clock::starting_at(start);
+    let engine = Engine::new(journal, platforms, shipped(), clock, options, 1);
     (sandbox, engine)
 }
 
@@ -60,20 +75,15 @@ impl Http for Losing {
 
 /// As [`start_with`], and what to set for the answer to the next write to Salesforce to be lost.
 fn start_losing(options: Options) -> (Sandbox, Engine, Arc<AtomicBool>) {
-    let start = "2026-11-02T09:00:00Z".parse().unwrap();
-    let sandbox = Sandbox::new(1, SandboxClock::starting_at(start));
-    set_up(&sandbox);
-    let journal = Journal::inline(MemoryStore::open(&Disk::default()), [7; 32]).unwrap();
     let next = Arc::new(AtomicBool::new(false));
-    let salesforce =
-        Losing { inner: InProcess::new(sandbox.salesforce()), next: Arc::clone(&next) };
-    let http = PerSide::<Arc<dyn Http>> {
-        hubspot: Arc::new(InProcess::new(sandbox.hubspot())),
-        salesforce: Arc::new(salesforce),
-    };
-    let platforms = connect(http, addresses(), &Clients::default()).unwrap();
-    let clock = Clock::starting_at(start);
-    let engine = Engine::new(journal, platforms, shipped(), clock, options, 1);
+    let (sandbox, engine) = start_through(options, |sandbox| {
+        let inner = InProcess::new(sandbox.salesforce());
+        let http = PerSide::<Arc<dyn Http>> {
+            hubspot: Arc::new(InProcess::new(sandbox.hubspot())),
+            salesforce: Arc::new(Losing { inner, next: Arc::clone(&next) }),
+        };
+        connect(http, addresses(), &Clients::default()).unwrap()
+    });
     (sandbox, engine, next)
 }
 

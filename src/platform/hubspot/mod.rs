@@ -103,6 +103,8 @@ pub struct HubSpot {
     associations: Arc<Lane>,
     search: Arc<Lane>,
     overlap: SignedDuration,
+    /// How long a write may wait to be sent.
+    write_within: Duration,
     known: Arc<Known>,
     schemas: Mutex<BTreeMap<String, Arc<ObjectSchema>>>,
 }
@@ -144,6 +146,7 @@ impl HubSpot {
             search: Lane::new("hubspot search", &[settings.search_window], settings.at_once.min(3)),
             overlap: SignedDuration::try_from(settings.overlap)
                 .unwrap_or(SignedDuration::from_mins(1)),
+            write_within: settings.retry.write_within,
             known,
             schemas: Mutex::new(BTreeMap::new()),
         }

@@ -13,7 +13,7 @@ use super::wire::{
 use super::{HubSpot, codes, lock, parse};
 use crate::platform::transport::{Call, Repeat};
 use crate::platform::{Ask, Cursor, Error, Polled};
-use crate::record::{Author, Change, Raw, Record, RecordRef, Source, Stamp};
+use crate::record::{Author, Change, Raw, Record, RecordRef, Source, Stamp, Version};
 
 /// The most inputs of a batch.
 pub(super) const BATCH: usize = 100;
@@ -212,28 +212,37 @@ impl HubSpot {
         }
         for field in &ask.stamps {
             let versions = json.properties_with_history.remove(field).unwrap_or_default();
-            if let Some(stamp) = self.stamp(&versions) {
+            let versions = self.versions(versions);
+            if let Some(newest) = versions.first() {
+                let stamp = Stamp { at: newest.at, exact: true, by: newest.by.clone() };
                 record.stamps.insert(field.clone(), stamp);
             }
+            record.versions.insert(field.clone(), versions);
         }
         record
     }
 
-    /// The newest version's time and author.
-    fn stamp(&self, versions: &[VersionJson]) -> Option<Stamp> {
-        let timed =
-            versions.iter().filter_map(|version| Some((moment(&version.timestamp.0)?, version)));
-        // The first of equals: the list is newest first.
-        let (at, version) = timed.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+    /// A property's history, newest first.
+    fn versions(&self, versions: Vec<VersionJson>) -> Vec<Version> {
+        let timed = versions.into_iter().filter_map(|version| {
+            let by = self.author(&version);
+            Some(Version { at: moment(&version.timestamp.0)?, by, value: version.value.raw() })
+        });
+        let mut versions: Vec<Version> = timed.collect();
+        // Stable: of equal times the first comes first, because the list is newest first.
+        versions.sort_by_key(|version| std::cmp::Reverse(version.at));
+        versions
+    }
+
+    fn author(&self, version: &VersionJson) -> Option<Author> {
         let (source, id) = (&version.source_type.0, &version.source_id.0);
         let is_us = source == "INTEGRATION" && lock(&self.known.app_id).as_deref() == Some(id);
-        let by = match (is_us, id.is_empty(), source.is_empty()) {
+        match (is_us, id.is_empty(), source.is_empty()) {
             (true, ..) => Some(Author::Lockstep),
             (_, false, _) => Some(Author::Other(id.clone())),
             (_, true, false) => Some(Author::Other(source.clone())),
             (_, true, true) => None,
-        };
-        Some(Stamp { at, exact: true, by })
+        }
     }
 
     /// Fills in the association pseudo-fields of live records.

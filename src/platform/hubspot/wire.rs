@@ -71,6 +71,7 @@ pub(super) struct ObjectJson {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct VersionJson {
+    pub value: Text,
     pub timestamp: Text,
     pub source_type: Text,
     pub source_id: Text,

@@ -13,6 +13,7 @@ mod associate;
 mod batch;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
@@ -39,7 +40,8 @@ impl HubSpot {
                 (_, None) => outcomes[place] = Some(done_already(write)),
             }
         }
-        for (place, outcome) in self.send_groups(&groups).await {
+        let within = Some(self.write_within);
+        for (place, outcome) in self.send_groups(&groups, within).await {
             outcomes[place] = Some(outcome);
         }
         self.insist(writes, &mut outcomes).await;
@@ -53,25 +55,34 @@ impl HubSpot {
             .collect()
     }
 
-    async fn send_groups(&self, groups: &BTreeMap<Group, Vec<Item>>) -> Vec<(usize, Outcome)> {
+    async fn send_groups(
+        &self,
+        groups: &BTreeMap<Group, Vec<Item>>,
+        within: Option<Duration>,
+    ) -> Vec<(usize, Outcome)> {
         let batches = groups
             .iter()
             .flat_map(|(group, items)| {
                 items.chunks(BATCH).map(move |chunk| (group, chunk.to_vec()))
             })
-            .map(|(group, items)| self.send_split(group, items));
+            .map(|(group, items)| self.send_split(group, items, within));
         join_all(batches).await.into_iter().flatten().collect()
     }
 
     /// Sends a batch and, where it is rejected as a whole, its parts.
-    async fn send_split(&self, group: &Group, items: Vec<Item>) -> Vec<(usize, Outcome)> {
+    async fn send_split(
+        &self,
+        group: &Group,
+        items: Vec<Item>,
+        within: Option<Duration>,
+    ) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::new();
         let mut waiting = vec![items];
         while let Some(items) = waiting.pop() {
             if items.is_empty() {
                 continue;
             }
-            match self.send_batch(group, &items).await {
+            match self.send_batch(group, &items, within).await {
                 Sent::Answered(answered, alone) => {
                     outcomes.extend(answered);
                     waiting.extend(alone.into_iter().map(|item| vec![item]));
@@ -95,7 +106,7 @@ impl HubSpot {
         outcomes
     }
 
-    async fn send_batch(&self, group: &Group, items: &[Item]) -> Sent {
+    async fn send_batch(&self, group: &Group, items: &[Item], within: Option<Duration>) -> Sent {
         let (tail, verb, repeat, id_property) = match &group.kind {
             // After a lost answer the records are read first: repeated, an update would undo what
             // people did since, and an upsert could create.
@@ -127,7 +138,7 @@ impl HubSpot {
             Call::send(&self.core, Method::POST, path.route, path.path, &body, &doing)
         };
         let call = match sent {
-            Ok(call) => call.repeat(repeat),
+            Ok(call) => Call { within, ..call.repeat(repeat) },
             Err(error) => {
                 let error = super::broken(&doing, ErrorKind::Request, error.to_string());
                 return Sent::Failed(Failure { error, effect: Effect::None });
@@ -199,8 +210,9 @@ impl HubSpot {
         if clear.is_empty() {
             return;
         }
+        // From here on the record is half written: the rest is sent however long that takes.
         let cleared: BTreeMap<usize, Outcome> =
-            self.send_groups(&clear).await.into_iter().collect();
+            self.send_groups(&clear, None).await.into_iter().collect();
         let mut again: BTreeMap<Group, Vec<Item>> = BTreeMap::new();
         for (group, items) in &clear {
             for item in items {
@@ -218,7 +230,7 @@ impl HubSpot {
                 }
             }
         }
-        for (place, outcome) in self.send_groups(&again).await {
+        for (place, outcome) in self.send_groups(&again, None).await {
             outcomes[place] = Some(insisted(&writes[place], outcomes[place].take(), outcome));
         }
     }
@@ -308,6 +320,7 @@ fn insisted(write: &Write, first: Option<Outcome>, second: Outcome) -> Outcome {
 fn half_done(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::NotDone(error) => Outcome::Unknown(error),
+        Outcome::Late { .. } => Outcome::Unknown(silent("the rest of a record")),
         other => other,
     }
 }

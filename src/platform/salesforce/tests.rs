@@ -129,6 +129,7 @@ fn words(outcomes: &[Outcome]) -> Vec<String> {
             Outcome::Done { created, .. } => format!("done{}", if *created { " new" } else { "" }),
             Outcome::Refused(refusal) => format!("refused {} {:?}", refusal.code, refusal.kind),
             Outcome::NotDone(error) => format!("not done {:?}", error.kind),
+            Outcome::Late { left } => format!("late {left:?}"),
             Outcome::Unknown(error) => format!("unknown {:?}", error.kind),
         })
         .collect()

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value as Json};
+use tokio::time::Instant;
 
 use super::codes::{self, Meaning};
 use super::read::fitting;
@@ -22,7 +23,7 @@ use crate::platform::{
 const BATCH: usize = 200;
 
 /// How often records that are locked are tried again within one call of
-/// [`Platform::write`](crate::platform::Platform::write).
+/// [`Platform::write`](crate::platform::Platform::write), as long as they are not late.
 const LOCK_TRIES: u32 = 4;
 
 /// Writes that can go in one call.
@@ -91,13 +92,16 @@ impl Salesforce {
         let mut todo = vec![items];
         let mut locked = Vec::new();
         let mut tries = 1;
+        let by = Instant::now() + self.settings.retry.write_within;
         while let Some(batch) = todo.pop() {
             match self.save(group, &batch).await {
                 Sent::Each(saved) if saved.len() == batch.len() => {
                     for (item, saved) in batch.into_iter().zip(saved) {
                         let at = item.at;
                         match self.outcome(&item, saved) {
-                            Outcome::NotDone(error) if busy(&error) && tries < LOCK_TRIES => {
+                            Outcome::NotDone(error)
+                                if busy(&error) && tries < LOCK_TRIES && Instant::now() < by =>
+                            {
                                 locked.push(item);
                             }
                             outcome => outcomes.push((at, outcome)),
@@ -118,13 +122,15 @@ impl Salesforce {
                 Sent::Failed(Failure { error, effect }) => {
                     outcomes.extend(all(&batch, || match effect {
                         Effect::None => Outcome::NotDone(error.clone()),
+                        Effect::Late { left } => Outcome::Late { left },
                         Effect::Unclear => Outcome::Unknown(error.clone()),
                     }));
                 }
             }
             if todo.is_empty() && !locked.is_empty() {
                 let most = 250_u64 << (2 * tries);
-                tokio::time::sleep(Duration::from_millis(100 + self.random(most))).await;
+                let wait = Instant::now() + Duration::from_millis(100 + self.random(most));
+                tokio::time::sleep_until(wait.min(by)).await;
                 tries += 1;
                 todo.push(std::mem::take(&mut locked));
             }
@@ -170,7 +176,7 @@ impl Salesforce {
                 );
                 call.method = Method::DELETE;
                 call.repeat = crate::platform::transport::Repeat::Never;
-                return Ok(call);
+                return Ok(call.within(self.settings.retry.write_within));
             }
             Verb::Update => (base.to_owned(), "/services/data/{version}/composite/sobjects"),
             Verb::Upsert(key) => (
@@ -188,7 +194,7 @@ impl Salesforce {
             })?;
             call = call.header(HeaderName::from_static(name), value);
         }
-        Ok(call)
+        Ok(call.within(self.settings.retry.write_within))
     }
 
     /// What the platform's answer about one record means.

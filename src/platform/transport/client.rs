@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use url::Url;
 
-use super::{Access, Http, Jitter, Lane, Reach, RetrySettings, Tokens};
+use super::{Access, Http, Jitter, Lane, Permit, Reach, RetrySettings, Tokens};
 use crate::platform::{CallKind, Error, ErrorKind};
 use crate::record::Side;
 
@@ -51,6 +51,8 @@ pub struct Call {
     pub json: bool,
     /// What is being done, for a reader of errors: `reading 100 contacts`.
     pub doing: String,
+    /// How long it may wait to be sent; none waits as long as reading is worth it.
+    pub within: Option<Duration>,
 }
 
 impl Call {
@@ -71,6 +73,7 @@ impl Call {
             repeat: Repeat::Safe,
             json: true,
             doing: doing.into(),
+            within: None,
         }
     }
 
@@ -98,6 +101,14 @@ impl Call {
     #[must_use]
     pub fn repeat(mut self, repeat: Repeat) -> Self {
         self.repeat = repeat;
+        self
+    }
+
+    /// Says how long the call may wait to be sent, behind other calls or for a pause that the
+    /// platform asked for. After that it fails with [`Effect::Late`].
+    #[must_use]
+    pub const fn within(mut self, span: Duration) -> Self {
+        self.within = Some(span);
         self
     }
 
@@ -231,6 +242,11 @@ pub enum Effect {
     None,
     /// Nobody knows: the answer was lost.
     Unclear,
+    /// It did nothing, and would have had to wait longer than it may ([`Call::within`]).
+    Late {
+        /// How much longer, as far as that is known.
+        left: Duration,
+    },
 }
 
 /// A call came to nothing.
@@ -269,7 +285,11 @@ struct Tries {
     signed_in_again: AtomicBool,
     /// Whether an earlier try may have taken effect, whatever the last one says.
     unclear: AtomicBool,
+    /// Whether an earlier try failed, and was not only put off.
+    failed: AtomicBool,
     first_failure: Mutex<Option<Instant>>,
+    /// When the call is too late to be sent.
+    by: Option<Instant>,
 }
 
 type Tried = Result<Answer, backoff::Error<Failure>>;
@@ -348,23 +368,26 @@ impl Client {
     /// Where no such answer came within the time for retries; it says whether the call may have
     /// taken effect.
     pub async fn call(&self, call: &Call) -> Result<Answer, Failure> {
-        let tries = Tries::default();
-        let policy = Jitter::new(self.retry, lock(&self.random).fork());
+        let by = call.within.map(|span| Instant::now() + span);
+        let tries = Tries { by, ..Tries::default() };
+        let give_up = call.within.unwrap_or(self.retry.give_up).min(self.retry.give_up);
+        let retry = RetrySettings { give_up, ..self.retry };
+        let policy = Jitter::new(retry, lock(&self.random).fork());
         backoff::future::retry(policy, || self.attempt(call, &tries)).await
     }
 
     async fn attempt(&self, call: &Call, tries: &Tries) -> Tried {
         let number = tries.number.fetch_add(1, Ordering::Relaxed) + 1;
-        let permit = call.lane.admit(self.retry.give_up).await.map_err(|paused| {
-            let message =
-                format!("the platform asked for a pause, {} s are left", paused.left.as_secs());
-            let kind = ErrorKind::Retry { after: Some(paused.left) };
-            self.stop(tries, self.error(call, kind, message))
-        })?;
+        let permit = self.admit(call, tries).await?;
         let access = self.tokens.token().await.map_err(|error| self.stop(tries, error))?;
         let request = self
             .request(call, &access)
             .map_err(|message| self.stop(tries, self.error(call, ErrorKind::Request, message)))?;
+        if tries.is_late(Duration::ZERO) {
+            let message = "signing in took too long".to_owned();
+            let error = self.error(call, ErrorKind::Retry { after: None }, message);
+            return Err(self.late(tries, error, Duration::ZERO));
+        }
         self.made.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!(
             "call",
@@ -391,7 +414,7 @@ impl Client {
                 span.in_scope(|| tracing::debug!(%error, "no answer"));
                 let unclear = error.reach == Reach::Unclear;
                 let error = self.error(call, ErrorKind::Retry { after: None }, error.what);
-                return Err(self.again(call, tries, error, None, unclear));
+                return Err(self.failed(call, tries, error, None, unclear));
             }
         };
         span.record("status", answer.status.as_u16());
@@ -406,12 +429,39 @@ impl Client {
         self.act(call, tries, &access, answer).await
     }
 
+    /// Waits until the call may go.
+    async fn admit(&self, call: &Call, tries: &Tries) -> Result<Permit, backoff::Error<Failure>> {
+        let paused = |left: Duration| {
+            let message = format!("the platform asked for a pause, {} s are left", left.as_secs());
+            self.error(call, ErrorKind::Retry { after: Some(left) }, message)
+        };
+        let Some(by) = tries.by else {
+            let permit = call.lane.admit(self.retry.give_up).await;
+            return permit.map_err(|told| self.stop(tries, paused(told.left)));
+        };
+        let patience = by.saturating_duration_since(Instant::now());
+        match tokio::time::timeout_at(by, call.lane.admit(patience)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // That is no matter of a late turn: a daily limit is used up, and a person should know.
+            Ok(Err(told)) if told.left > self.retry.give_up => {
+                Err(self.stop(tries, paused(told.left)))
+            }
+            Ok(Err(told)) => Err(self.late(tries, paused(told.left), told.left)),
+            Err(_) => {
+                let left = call.lane.paused().unwrap_or_default();
+                let message = "other calls went first for too long".to_owned();
+                let error = self.error(call, ErrorKind::Retry { after: None }, message);
+                Err(self.late(tries, error, left))
+            }
+        }
+    }
+
     /// Does what the dialect says about `answer`.
     async fn act(&self, call: &Call, tries: &Tries, access: &Access, answer: Answer) -> Tried {
         if answer.status.is_success() && call.json && !answer.looks_like_json() {
             let kind = ErrorKind::Retry { after: None };
             let error = self.error(call, kind, not_json(&answer));
-            return Err(self.again(call, tries, error, None, true));
+            return Err(self.failed(call, tries, error, None, true));
         }
         match self.dialect.judge(call, &answer) {
             Verdict::Final => Ok(answer),
@@ -419,10 +469,14 @@ impl Client {
                 if lane && let Some(after) = after {
                     call.lane.pause(after);
                 }
+                let left = after.unwrap_or(self.retry.first);
+                if tries.is_late(left) && left <= self.retry.give_up {
+                    return Err(self.late(tries, error, left));
+                }
                 Err(self.again(call, tries, error, after, false))
             }
             Verdict::Failed(error) => {
-                Err(self.again(call, tries, error, answer.retry_after(), true))
+                Err(self.failed(call, tries, error, answer.retry_after(), true))
             }
             Verdict::Unauthorized(error) => {
                 if tries.signed_in_again.swap(true, Ordering::Relaxed) {
@@ -434,6 +488,19 @@ impl Client {
             }
             Verdict::Stop(error) => Err(self.stop(tries, error)),
         }
+    }
+
+    /// Another try after one that failed, where that is safe and there is time for it.
+    fn failed(
+        &self,
+        call: &Call,
+        tries: &Tries,
+        error: Error,
+        after: Option<Duration>,
+        unclear: bool,
+    ) -> backoff::Error<Failure> {
+        tries.failed.store(true, Ordering::Relaxed);
+        self.again(call, tries, error, after, unclear)
     }
 
     /// Another try, where that is safe and there is time for it.
@@ -449,7 +516,7 @@ impl Client {
             tries.unclear.store(true, Ordering::Relaxed);
         }
         let failure = Failure { error, effect: tries.effect() };
-        if unclear && call.repeat == Repeat::Never {
+        if tries.is_late(Duration::ZERO) || (unclear && call.repeat == Repeat::Never) {
             return backoff::Error::permanent(failure);
         }
         let Some(after) = after else { return backoff::Error::transient(failure) };
@@ -460,6 +527,16 @@ impl Client {
         }
         let jitter = Duration::from_millis(lock(&self.random).u64(0..250));
         backoff::Error::retry_after(failure, after + jitter)
+    }
+
+    /// No try any more, because what is to be sent is old by then. Where a try has failed, that is
+    /// what kept it.
+    fn late(&self, tries: &Tries, error: Error, left: Duration) -> backoff::Error<Failure> {
+        let effect = match tries.effect() {
+            Effect::None if !tries.failed.load(Ordering::Relaxed) => Effect::Late { left },
+            other => other,
+        };
+        backoff::Error::permanent(Failure { error, effect })
     }
 
     fn stop(&self, tries: &Tries, error: Error) -> backoff::Error<Failure> {
@@ -514,6 +591,11 @@ impl std::fmt::Debug for Client {
 }
 
 impl Tries {
+    /// Whether the call would be late if it were sent after `wait`.
+    fn is_late(&self, wait: Duration) -> bool {
+        self.by.is_some_and(|by| Instant::now() + wait > by)
+    }
+
     /// Whether any try so far may have taken effect.
     fn effect(&self) -> Effect {
         if self.unclear.load(Ordering::Relaxed) { Effect::Unclear } else { Effect::None }

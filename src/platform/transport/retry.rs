@@ -14,6 +14,9 @@ pub struct RetrySettings {
     pub longest: Duration,
     /// How long after the first failure the last try may begin.
     pub give_up: Duration,
+    /// How long a write may wait to be sent. What it was decided from grows old meanwhile, so that
+    /// it is better decided anew.
+    pub write_within: Duration,
 }
 
 impl Default for RetrySettings {
@@ -22,6 +25,7 @@ impl Default for RetrySettings {
             first: Duration::from_millis(400),
             longest: Duration::from_secs(10),
             give_up: Duration::from_secs(60),
+            write_within: Duration::from_secs(2),
         }
     }
 }

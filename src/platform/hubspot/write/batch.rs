@@ -45,6 +45,7 @@ pub(super) enum Sent {
 pub(super) fn failed(failure: &Failure) -> Outcome {
     match failure.effect {
         Effect::None => Outcome::NotDone(failure.error.clone()),
+        Effect::Late { left } => Outcome::Late { left },
         Effect::Unclear => Outcome::Unknown(failure.error.clone()),
     }
 }

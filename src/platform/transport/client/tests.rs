@@ -138,6 +138,48 @@ async fn what_is_tried_again_and_what_is_not() {
     }
 }
 
+/// A call that may wait two seconds: how often the server is asked, the end, and after how long.
+#[tokio::test(start_paused = true)]
+async fn what_would_be_sent_late_is_not_sent() {
+    use Effect::{Late, None, Unclear};
+    let late = |seconds| Err(Late { left: Duration::from_secs(seconds) });
+    let down = || Err(NetError::not_sent("refused"));
+    let cut = || Err(NetError::unclear("cut"));
+    let ok = || answer(200, "{}");
+    let cases = [
+        ("a good answer", vec![ok()], 0, 1, Ok(())),
+        ("a short pause", vec![later("1"), ok()], 0, 2, Ok(())),
+        ("a pause", vec![later("10"), ok()], 0, 1, late(10)),
+        ("a daily limit", vec![later("3600"), ok()], 0, 1, Err(None)),
+        ("a paused lane", vec![ok()], 8, 0, late(8)),
+        ("a lane that is paused for a day", vec![ok()], 86_400, 0, Err(None)),
+        ("no connection for long", vec![down()], 0, 0, Err(None)),
+        ("a cut write", vec![cut(), ok()], 0, 1, Err(Unclear)),
+    ];
+    for (name, answers, pause, asked, end) in cases {
+        let (start, script) = (Instant::now(), Script::of(answers));
+        let call = read().repeat(Repeat::Never).within(Duration::from_secs(2));
+        call.lane.pause(Duration::from_secs(pause));
+        let result = client(&script, fixed()).call(&call).await;
+        assert_eq!(result.map(drop).map_err(|failure| failure.effect), end, "{name}");
+        // How often a server that is down is asked is for chance to say.
+        assert!(asked == 0 && pause == 0 || script.asked() == asked, "{name}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{name}: {:?}", start.elapsed());
+    }
+}
+
+/// Others go first for too long.
+#[tokio::test(start_paused = true)]
+async fn a_call_behind_slow_ones_is_late() {
+    let lane = Lane::new("t", &[], 1);
+    let _slow = lane.admit(Duration::from_secs(60)).await.unwrap();
+    let script = Script::of([answer(200, "{}")]);
+    let call = Call::get(&lane, "/x", "/x", "writing x").within(Duration::from_secs(2));
+    let failure = client(&script, fixed()).call(&call).await.unwrap_err();
+    assert_eq!(failure.effect, Effect::Late { left: Duration::ZERO });
+    assert_eq!(script.asked(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stays_down_is_given_up_in_bounded_time() {
     let start = Instant::now();

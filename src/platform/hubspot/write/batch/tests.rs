@@ -75,6 +75,7 @@ fn joined(kind: Kind, items: &[Item], answer: Value) -> (Vec<String>, Vec<usize>
         Outcome::Done { id, created, .. } => format!("{place} done {id} {created}"),
         Outcome::Refused(refusal) => format!("{place} refused {}", refusal.code),
         Outcome::NotDone(_) => format!("{place} not done"),
+        Outcome::Late { .. } => format!("{place} late"),
         Outcome::Unknown(_) => format!("{place} unknown"),
     };
     (outcomes.into_iter().map(word).collect(), alone.iter().map(|item| item.place).collect())
