@@ -19,7 +19,7 @@ use crate::journal::{
 use crate::mapping::Mapping;
 use crate::platform::{Refusal, RefusalKind};
 use crate::reconcile::recognise::key_value;
-use crate::reconcile::{LinkStep, PeerFate, Plan, WriteAction};
+use crate::reconcile::{LinkStep, OWNER_UNKNOWN, PeerFate, Plan, WriteAction};
 use crate::record::{Change, Fingerprint, LinkId, PerSide, RecordRef, Side, Source};
 
 /// How a case ends.
@@ -519,6 +519,9 @@ impl<'a> Conclusion<'a> {
             .filter(|(side, write)| write.is_some() && !self.done.contains(side))
             .map(|(side, _)| side)
             .collect();
+        if plan.decisions.iter().any(|decision| decision.rule == OWNER_UNKNOWN) {
+            self.commit.count(&self.mapping.name, format!("left.{OWNER_UNKNOWN}"), 1, self.now);
+        }
         for line in lines(self.case, plan, self.now) {
             if line.side.is_some_and(|side| open.contains(&side)) {
                 continue;

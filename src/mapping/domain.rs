@@ -4,7 +4,7 @@
 
 use jiff::{Timestamp, civil};
 
-use super::model::{Field, Kind, Mapping, Table, Unlisted};
+use super::model::{Field, Kind, Mapping, Table, UnknownOwner, Unlisted};
 use crate::record::{LinkId, Number, Raw, Side, Value};
 
 /// What a mapping needs to know of the accounts and of other links.
@@ -125,6 +125,23 @@ impl Field {
                 |message| BadValue::new(message, format!("see the transforms of {}", self.name)),
             )?;
         self.encode(mapping, side, &value, directory)
+    }
+
+    /// Whether `value` is an owner who is nobody on `side`, where the mapping leaves such alone.
+    #[must_use]
+    pub fn leaves_owner(
+        &self,
+        mapping: &Mapping,
+        side: Side,
+        value: &Value,
+        directory: &dyn Directory,
+    ) -> bool {
+        let (UnknownOwner::Leave, Kind::Owner, Value::Text(email)) =
+            (mapping.unknown_owner, self.spoken(side), value)
+        else {
+            return false;
+        };
+        !email.starts_with(QUEUE) && directory.owner_id(side, email) == Err(OwnerMissing::Unknown)
     }
 
     fn decode(

@@ -33,7 +33,7 @@ block! {
         qualify: Option<At<Vec<At<QualifyFile>>>>,
         /// How a qualified record gets to sales: a block `[handoff]`.
         handoff: Option<At<HandoffFile>>,
-        /// About owners: a block `[owners.queues]`.
+        /// About owners: a block `[owners]` with `unknown = "leave"`, and one `[owners.queues]`.
         owners: Option<At<OwnersFile>>,
         /// What should come out for a given pair of records: blocks `[[example]]` with `name`, `hubspot`, `salesforce` and `expect`.
         example: Option<At<Vec<At<ExampleFile>>>>,
@@ -199,6 +199,8 @@ block! {
     OwnersFile, "the block [owners]" {
         /// Whose a queue's records are in HubSpot, by the owner's e-mail address: `queues = { "Inbound" = "ann@example.com" }`. The records of other queues keep their HubSpot owner.
         queues: Option<At<Named<String>>>,
+        /// What an owner does who is nobody on the other side, a technical user above all: `unknown = "reject"` (without it: it is put before a person) or `"leave"` (the owner stays, and the other side keeps its own).
+        unknown: Option<At<UnknownOwnerWord>>,
     }
 }
 

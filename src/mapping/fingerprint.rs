@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::Mapping;
+use super::model::{Mapping, UnknownOwner};
 
 /// The fingerprint of what the mapping means. Names, order of rules, tables and conditions count;
 /// comments, descriptions and examples do not.
@@ -23,6 +23,9 @@ pub(super) fn of(mapping: &Mapping) -> u64 {
     // What came later counts only where it is used: an upgrade changes no mapping.
     if let Some(handoff) = &mapping.handoff {
         let _ = write!(hash, "{handoff:?}");
+    }
+    if mapping.unknown_owner != UnknownOwner::default() {
+        let _ = write!(hash, "{:?}", mapping.unknown_owner);
     }
     hash.0
 }

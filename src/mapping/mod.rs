@@ -37,7 +37,8 @@ pub use handoff::HandoffSpec;
 pub use load::{Mappings, load};
 pub use model::{
     Assign, BackRule, BlankRule, Create, Direction, FarEdit, Field, FieldSide, Kind, Mapping,
-    MatchKey, OnDelete, Qualification, Quiet, Rule, SideSpec, Stages, Table, TableRow, Unlisted,
+    MatchKey, OnDelete, Qualification, Quiet, Rule, SideSpec, Stages, Table, TableRow,
+    UnknownOwner, Unlisted,
 };
 pub use place::Spot;
 pub use schema::schema;

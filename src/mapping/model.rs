@@ -32,6 +32,8 @@ pub struct Mapping {
     /// What Salesforce queues become: the HubSpot owner's address by the queue's name. A queue that
     /// is not named is left alone.
     pub queues: BTreeMap<String, String>,
+    /// What an owner does who is nobody on the other side.
+    pub unknown_owner: UnknownOwner,
     /// What the admin says should come out for given records.
     pub examples: Vec<Example>,
     /// What the mapping means, as a number that is the same in every run and for every spelling
@@ -72,6 +74,16 @@ impl Mapping {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// What an owner does who is nobody on the other side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownOwner {
+    /// The field is not settled, and a reject says who is missing where.
+    #[default]
+    Reject,
+    /// The owner stays, and the other side keeps its own.
+    Leave,
 }
 
 /// What is particular to one side.

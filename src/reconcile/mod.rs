@@ -28,6 +28,7 @@ pub use plan::{
 };
 pub use qualify::again_mark;
 pub use settle::settle;
+pub use writes::OWNER_UNKNOWN;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,7 +11,8 @@ use crate::record::*;
 pub(crate) const HUBSPOT_ID: &str = "101";
 pub(crate) const LEAD_ID: &str = "00QD000000IRFmaMAH";
 
-/// Ann and Bob are in both accounts, Cyd is inactive in Salesforce; two queues.
+/// Ann and Bob are in both accounts, Cyd is inactive in Salesforce, whose technical user is nobody in
+/// HubSpot; two queues.
 pub(crate) struct Account;
 
 impl Directory for Account {
@@ -24,6 +25,7 @@ impl Directory for Account {
                 OwnerFound::Person("bob@example.com".into())
             }
             (Side::HubSpot, "3") => OwnerFound::Person("cyd@example.com".into()),
+            (Side::Salesforce, "005I") => OwnerFound::Person("integration@example.com".into()),
             (Side::Salesforce, "00G1") => OwnerFound::Queue("Inbound".into()),
             (Side::Salesforce, "00G2") => OwnerFound::Queue("Spam".into()),
             _ => OwnerFound::Unknown,
@@ -114,6 +116,7 @@ pub(crate) fn mapping(fields: Vec<Field>) -> Mapping {
         qualifications: Vec::new(),
         handoff: None,
         queues: BTreeMap::from([("Inbound".into(), "ann@example.com".into())]),
+        unknown_owner: UnknownOwner::Reject,
         examples: Vec::new(),
         fingerprint: 0,
     }

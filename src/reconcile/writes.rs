@@ -6,6 +6,9 @@ use super::field::{Course, Outcome, Scene, Seen, Settled};
 use super::plan::{Decision, OpenConflict, Plan, PlannedWrite, Reject, Verdict, WriteAction};
 use crate::record::{PerSide, Raw, Record, SalesforceId, Side, Value};
 
+/// The rule by which an owner stays who is nobody on the other side.
+pub const OWNER_UNKNOWN: &str = "owner unknown";
+
 /// Puts every course's outcome into `plan`. `creates` says how the missing record is created.
 pub(super) fn carry(
     plan: &mut Plan,
@@ -160,6 +163,17 @@ fn settle(
     pages: &mut PerSide<Page<'_>>,
 ) {
     let field = course.field;
+    let unknown = Side::BOTH.into_iter().find(|side| {
+        *settled.to.get(*side)
+            && field.leaves_owner(scene.mapping(), *side, &settled.value, scene.situation.directory)
+    });
+    if let Some(side) = unknown {
+        let reason =
+            format!("nobody in {side} has the address of {}'s owner, who stays", side.other());
+        plan.notes.push(format!("{}: {reason}", field.name));
+        plan.decisions.push(decision(course, Verdict::LeftAlone, OWNER_UNKNOWN, reason));
+        return;
+    }
     let mut decision = decision(
         course,
         Verdict::Settled(settled.value.clone()),

@@ -576,8 +576,6 @@ async fn faults_on_reads_only_cost_time() {
 #[tokio::test(start_paused = true)]
 async fn a_write_is_done_once_or_said_to_be_unclear() {
     for (fault, lost) in [
-        ("too-many-requests", false),
-        ("locked", false),
         ("unavailable", true),
         ("html", true),
         ("server-error", true),
@@ -610,6 +608,27 @@ async fn a_write_is_done_once_or_said_to_be_unclear() {
         }
         done(stage.write(new).await);
         assert_eq!(stage.sandbox.world().hubspot.all(Object::Contact).count(), 2, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_put_off_for_long_is_given_back() {
+    for (fault, late) in [("too-many-requests", true), ("locked", false)] {
+        let stage = Stage::new();
+        let id = stage.contact(&[("email", "a@example.com")]);
+        let new = upsert("00Q1", &[("email", "b@example.com")]);
+        for write in [update(&id, &[("city", "Bonn")]), new] {
+            stage.fault(fault, 1);
+            let start = tokio::time::Instant::now();
+            match stage.write(write.clone()).await {
+                Outcome::Late { left } if late => assert!(left.as_secs() >= 2, "{left:?}"),
+                Outcome::NotDone(_) if !late => {}
+                other => panic!("{fault}: {other:?}"),
+            }
+            assert!(start.elapsed().as_secs() < 3, "{fault}: {:?}", start.elapsed());
+            tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+            done(stage.write(write).await);
+        }
     }
 }
 

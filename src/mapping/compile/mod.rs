@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use super::condition::Condition;
 use super::diagnostic::Findings;
-use super::file::{MappingFile, StepFile, items, unknown_name};
+use super::file::{MappingFile, StepFile, UnknownOwnerWord, items, unknown_name};
 use super::load::Loaded;
-use super::model::{Kind, Mapping, MatchKey};
+use super::model::{Kind, Mapping, MatchKey, UnknownOwner};
 use super::parse::At;
 use super::transform::{Argument, REGISTRY, Step, Takes, by_name};
 use crate::record::{PerSide, Side};
@@ -91,6 +91,10 @@ pub(super) fn compile(
         qualifications,
         handoff,
         queues,
+        unknown_owner: match file.owners.as_ref().and_then(|owners| owners.unknown.as_ref()) {
+            Some(word) if word.value == UnknownOwnerWord::Leave => UnknownOwner::Leave,
+            _ => UnknownOwner::Reject,
+        },
         examples: Vec::new(),
         fingerprint: 0,
     };

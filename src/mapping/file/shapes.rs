@@ -46,6 +46,16 @@ words! {
 }
 
 words! {
+    /// What an owner does whom nobody on the other side is.
+    UnknownOwnerWord, "what an unknown owner does" {
+        /// The field is not settled, and a reject says who is missing where.
+        Reject = "reject",
+        /// The owner stays, and nothing is written across.
+        Leave = "leave",
+    }
+}
+
+words! {
     /// What a blank does across.
     BlankWord, "what a blank does" {
         /// Nothing.

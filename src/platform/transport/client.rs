@@ -470,7 +470,10 @@ impl Client {
                     call.lane.pause(after);
                 }
                 let left = after.unwrap_or(self.retry.first);
-                if tries.is_late(left) && left <= self.retry.give_up {
+                if !lane {
+                    // Something is the matter with this call, and not with the pace of all.
+                    tries.failed.store(true, Ordering::Relaxed);
+                } else if tries.is_late(left) && left <= self.retry.give_up {
                     return Err(self.late(tries, error, left));
                 }
                 Err(self.again(call, tries, error, after, false))

@@ -342,6 +342,27 @@ fn a_table_compares_groups_only() {
 }
 
 #[test]
+fn an_owner_who_is_nobody_across_stays_where_the_mapping_says_so() {
+    let mut owner = field("owner", "owner_id", "OwnerId", Kind::Owner);
+    owner.first = vec![Rule::Salesforce];
+    let mut mapping = mapping(vec![owner]);
+    let mut told = |unknown, agreed: Option<&str>, h: &str, s: &str| {
+        mapping.unknown_owner = unknown;
+        let base = agreed.map_or_else(Base::default, |email| text_base("owner", email));
+        let (h, s) = (hubspot(&[("owner_id", h)]), lead(&[("OwnerId", s)]));
+        show(&mapping, &base, Presence::Here(&h), Presence::Here(&s))
+    };
+    use UnknownOwner::{Leave, Reject};
+    let ann = Some("ann@example.com");
+    insta::assert_snapshot!(told(Reject, None, "", "005I"), @"owner settled by first meeting (HubSpot is blank) base stays | reject owner nobody in HubSpot has the owner's e-mail address; create the person in HubSpot, or give the record to someone who is in both");
+    insta::assert_snapshot!(told(Leave, None, "", "005I"), @"owner left by owner unknown (nobody in HubSpot has the address of Salesforce's owner, who stays) base stays | note owner: nobody in HubSpot has the address of Salesforce's owner, who stays");
+    insta::assert_snapshot!(told(Leave, None, "1", "005I"), @"owner left by owner unknown (nobody in HubSpot has the address of Salesforce's owner, who stays) base stays | note owner: nobody in HubSpot has the address of Salesforce's owner, who stays");
+    insta::assert_snapshot!(told(Leave, ann, "1", "005I"), @"owner left by owner unknown (nobody in HubSpot has the address of Salesforce's owner, who stays) base stays | note owner: nobody in HubSpot has the address of Salesforce's owner, who stays");
+    insta::assert_snapshot!(told(Leave, ann, "2", "005A"), @"salesforce set OwnerId=005B | owner settled by one side changed (only HubSpot changed) base bob@example.com");
+    insta::assert_snapshot!(told(Leave, ann, "3", "005A"), @"owner settled by one side changed (only HubSpot changed) base stays | reject owner the owner is inactive in Salesforce; give the record to an active person");
+}
+
+#[test]
 fn owners_and_links_stand_aside_or_are_refused() {
     let deal = Kind::Link { mapping: "companies".into() };
     let mapping = mapping(vec![
