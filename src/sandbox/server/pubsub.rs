@@ -67,7 +67,8 @@ fn router(
     service: PubSub,
     identity: Option<tls::Certificate>,
 ) -> Result<Router, tonic::transport::Error> {
-    let mut server = Server::builder();
+    // One connection may carry any number of streams: the default allows 200.
+    let mut server = Server::builder().max_concurrent_streams(Some(100_000));
     if let Some(certificate) = identity {
         server = server.tls_config(certificate.into_config())?;
     }
