@@ -21,7 +21,8 @@ use crate::record::{Side, Value};
 /// A line whose value stands where it was to be written, or is proved to have stood there, took
 /// effect; one whose old value still
 /// stands there did not. Where the record holds something else, it was written again since, and
-/// nobody can tell any more: such a line is told with that doubt if it did away with an edit.
+/// nobody can tell any more: such a line is told with that doubt if anything stood there before. A
+/// stage that goes back is cleared first, so that it can be found in the middle.
 pub(super) fn owed(mapping: &Mapping, case: &Case, plan: &Plan) -> Vec<HistoryLine> {
     let Some(intent) = &case.known.intent else { return Vec::new() };
     intent.lines.iter().filter_map(|line| weigh(mapping, case, plan, line)).collect()
@@ -34,10 +35,11 @@ fn weigh(mapping: &Mapping, case: &Case, plan: &Plan, line: &HistoryLine) -> Opt
     if present.as_ref() == Some(new) || case.landed.has(line) {
         return Some(line.clone());
     }
-    if line.lost.is_empty() || present == line.old {
+    let stood = !line.lost.is_empty() || line.old.as_ref().is_some_and(|old| !old.is_blank());
+    if !stood || present == line.old {
         return None;
     }
-    const DOUBT: &str = "; the answer was lost, and the record was edited since";
+    const DOUBT: &str = "; the answer was lost, and something else stands there by now";
     let reason = match line.reason.ends_with(DOUBT) {
         true => line.reason.clone(),
         false => format!("{}{DOUBT}", line.reason),
@@ -88,7 +90,18 @@ impl Conclusion<'_> {
             return;
         }
         let told = self.tells(plan);
-        let unclear: BTreeSet<Side> = self.written.fates.iter().filter_map(unclear).collect();
+        let unclear: BTreeSet<Side> = Side::BOTH
+            .into_iter()
+            .filter(|side| match self.written.fates.get(*side) {
+                Fate::Unclear(_) => true,
+                // What goes back in two steps may have taken the first one.
+                Fate::Again(_) => {
+                    let write = plan.writes.get(*side).as_ref();
+                    write.is_some_and(|write| !write.clear_first.is_empty())
+                }
+                _ => false,
+            })
+            .collect();
         let mut left = if told { Vec::new() } else { owed(self.mapping, self.case, plan) };
         left.extend(lines(self.case, plan, self.now).into_iter().filter(|line| {
             line.side
@@ -114,8 +127,4 @@ impl Conclusion<'_> {
     fn waits_for_record(&self, plan: &Plan) -> bool {
         matches!(plan.step, LinkStep::Move { .. }) && self.heir.is_none()
     }
-}
-
-fn unclear((side, fate): (Side, &Fate)) -> Option<Side> {
-    matches!(fate, Fate::Unclear(_)).then_some(side)
 }

@@ -44,6 +44,23 @@ pub(super) struct Past<'a> {
     pub(super) steps: &'a Steps,
 }
 
+impl Past<'_> {
+    /// Until when an edit in Salesforce that was made `at` could not be seen, since the beginning. A
+    /// commit that is late keeps the whole row as it was, with the edits before it.
+    fn visible(&self, edit: &Edit, at: Timestamp) -> Duration {
+        let since = |at: Timestamp| Duration::try_from(at.duration_since(self.begun));
+        let mut visible = since(at).unwrap_or_default() + self.late;
+        for deed in self.deeds.iter().filter(|deed| deed.at >= at) {
+            let made = since(deed.at).unwrap_or_default();
+            let same = |other: &Edit| other.side() == edit.side() && other.id == edit.id;
+            if made <= visible && deed.edits.iter().any(same) {
+                visible = made + self.late;
+            }
+        }
+        visible
+    }
+}
+
 const ALL: usize = 100_000;
 
 impl Scene {
@@ -248,7 +265,7 @@ impl Scene {
                 }
                 let made = deed.at.duration_since(past.begun);
                 let made = Duration::try_from(made).unwrap_or_default();
-                let visible = if edit.in_hubspot { made } else { made + past.late };
+                let visible = if edit.in_hubspot { made } else { past.visible(edit, deed.at) };
                 if past.steps.raced(edit.side(), &edit.id, edit.field, (made, visible)) {
                     found.raced += 1;
                     past.steps.note(|| format!("overwritten unseen: {}", deed.words));
