@@ -150,7 +150,7 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     let secret = push_webhooks(&sandbox, &arguments)?;
     let serving = serve(sandbox.clone(), options).await?;
     if let Some(folder) = &arguments.write {
-        write_settings(folder, &serving, &secret)?;
+        write_settings(folder, &serving, &secret, arguments.webhook_url.as_deref())?;
     }
     greet(out, &serving, &arguments);
     let time_is_up = async {
@@ -215,7 +215,12 @@ fn environment<'a>(
 
 /// Settings, secrets and mappings that lead to the sandbox. Settings that are there are replaced:
 /// the ports are others each time.
-fn write_settings(folder: &Path, serving: &Serving, secret: &str) -> Result<(), Failure> {
+fn write_settings(
+    folder: &Path,
+    serving: &Serving,
+    secret: &str,
+    webhooks: Option<&str>,
+) -> Result<(), Failure> {
     let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
     let pubsub = serving.pubsub_tls_url();
     let text = format!(
@@ -227,6 +232,7 @@ fn write_settings(folder: &Path, serving: &Serving, secret: &str) -> Result<(), 
          events_url = {pubsub:?}\nevents_ca_file = \"pubsub_certificate.pem\"\n\n\
          [polling]\nhubspot = \"2s\"\nsalesforce = \"2s\"\n"
     );
+    let text = text + &webhooks.map(listener).unwrap_or_default();
     for (name, text) in [
         ("lockstep.toml", text.as_str()),
         ("secrets/hubspot_token", PRIVATE_TOKEN),
@@ -241,6 +247,20 @@ fn write_settings(folder: &Path, serving: &Serving, secret: &str) -> Result<(), 
     }
     write_mappings(&folder.join("mappings"))?;
     Ok(())
+}
+
+/// The daemon's end of the webhooks, where they go to this machine.
+fn listener(target: &str) -> String {
+    let address = target.parse::<http::Uri>().ok();
+    let address = address.as_ref().and_then(|target| target.authority());
+    let address = address.map(|address| address.as_str().replace("localhost", "127.0.0.1"));
+    let Some(address) = address.filter(|address| address.parse::<SocketAddr>().is_ok()) else {
+        return String::new();
+    };
+    format!(
+        "\n[webhooks]\nlisten = {address:?}\npublic_url = {target:?}\n\
+         secret_file = \"secrets/hubspot_client_secret\"\n"
+    )
 }
 
 fn greet(out: &Output, serving: &Serving, arguments: &Arguments) {

@@ -2,6 +2,8 @@
 //! that what was answered with 200 is not lost.
 
 mod certificate;
+mod killed;
+mod pushed;
 mod site;
 
 use std::io::{Read, Write};
