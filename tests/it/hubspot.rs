@@ -626,7 +626,7 @@ async fn a_write_that_is_put_off_for_long_is_given_back() {
                 other => panic!("{fault}: {other:?}"),
             }
             assert!(start.elapsed().as_secs() < 3, "{fault}: {:?}", start.elapsed());
-            tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+            tokio::time::sleep(Duration::from_secs(11)).await;
             done(stage.write(write).await);
         }
     }
