@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::compare::{Comparison, all_links, compare};
 use super::rig::{Rig, failure};
 use crate::cli::Failure;
+use crate::daemon::webhooks::WebhookStatus;
 use crate::journal::{Journal, LINK_ITSELF, LinkState};
 use crate::record::{LinkId, PerSide, Side, Source};
 use crate::sandbox::calls::Purpose;
@@ -31,6 +32,8 @@ pub struct Report {
     pub faults: Faults,
     /// Where the news of each object came from.
     pub news: Vec<News>,
+    /// What became of HubSpot's webhooks.
+    pub webhooks: Option<WebhookStatus>,
     /// What the daemon wrote, and what that cost.
     pub sides: PerSide<Figures>,
     /// Links by mapping.
@@ -198,6 +201,7 @@ impl Report {
             deeds,
             faults,
             news: news(rig),
+            webhooks: rig.engine.webhooks.status(),
             sides,
             links: links(rig).await?,
             compared,

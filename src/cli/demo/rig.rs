@@ -1,13 +1,15 @@
 //! The sandbox, the clients, the journal and the engine between them.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::cli::rehearsal::{Clients, connect_with_events, in_process_with_events, set_up};
+use crate::cli::rehearsal::{
+    Clients, Postman, connect_with_events, in_process_with_events, set_up,
+};
 use crate::cli::{Exit, Failure};
 use crate::daemon::{
     Clock, Engine, Heeded, Options, PushState, Stream, StreamChoice, StreamOptions, Trouble,
@@ -75,7 +77,9 @@ pub struct Rig {
     /// Both platforms.
     pub sandbox: Sandbox,
     /// The daemon.
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
+    /// Who brings HubSpot's webhooks, once the daemon has started.
+    postman: OnceCell<Postman>,
     /// Where the platforms listen, where they do.
     pub serving: Option<Serving>,
     /// Passes that a platform's trouble ended.
@@ -115,10 +119,15 @@ impl Rig {
         let place = Place::choose(setup.keep)?;
         let journal = Journal::open(&place.path, &journal::Options::default())
             .map_err(|error| Failure::from_error(Exit::Journal, &error))?;
+        // The platforms' clock is set ahead where all is quiet, and what they sign is good for
+        // five minutes of the daemon's.
+        let platforms_clock = sandbox.clock().clone();
+        let clock = Clock::reading(move || platforms_clock.now());
         let engine = Engine::new(journal, platforms, shipped()?, clock, options(), setup.seed)
             .with_events(Some(events));
+        let (engine, postman) = (Arc::new(engine), OnceCell::new());
         let (interrupted, faults) = (Cell::new(0), setup.faults);
-        Ok(Self { sandbox, engine, serving, interrupted, faults, journal: place })
+        Ok(Self { sandbox, engine, postman, serving, interrupted, faults, journal: place })
     }
 
     /// Where the journal is, where it stays.
@@ -128,7 +137,12 @@ impl Rig {
 
     /// Signs in on both sides and begins to take in what exists.
     pub async fn start(&self) -> Result<(), Failure> {
-        self.engine.start().await.map_err(failure)
+        self.engine.start().await.map_err(failure)?;
+        // What is there already is taken in; what happens from now on is told.
+        let postman = Postman::new(&self.sandbox, &self.engine)
+            .map_err(|error| Failure::from_error(Exit::Internal, &error))?;
+        let _ = self.postman.set(postman);
+        Ok(())
     }
 
     /// Does `work` while Salesforce's change events are followed.
@@ -194,6 +208,9 @@ impl Rig {
         asked: impl Future<Output = Result<Heeded, Trouble>>,
     ) -> Result<Pass, Failure> {
         let mut pass = Pass::default();
+        if let Some(postman) = self.postman.get() {
+            postman.deliver().await;
+        }
         match asked.await {
             Ok(heeded) => (pass.listed, pass.heard) = (heeded.listed, heeded.heard),
             Err(Trouble::Platform(error)) => {
@@ -223,7 +240,8 @@ impl Rig {
         for _ in 0..MOST_PASSES {
             self.sandbox.clock().advance(SignedDuration::from_secs(15));
             let pass = self.pass().await?;
-            calm = if pass.is_calm() { calm + 1 } else { 0 };
+            let idle = self.postman.get().is_none_or(Postman::is_idle);
+            calm = if pass.is_calm() && idle { calm + 1 } else { 0 };
             if calm == 2 {
                 return Ok(());
             }

@@ -122,6 +122,17 @@ fn news(out: &Output, report: &Report) {
         ]);
     }
     print(out, table, 1);
+    if let Some(webhooks) = &report.webhooks {
+        let turned: u64 = webhooks.turned_away.values().sum();
+        out.line(format!(
+            "  HubSpot told of {} in {} webhooks, {} of them the daemon's own writes; {} turned away",
+            counted(webhooks.events, "event"),
+            number(webhooks.deliveries),
+            number(webhooks.echoes),
+            counted(turned, "request"),
+        ));
+        out.line("");
+    }
 }
 
 fn written(out: &Output, report: &Report) {

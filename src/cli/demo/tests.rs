@@ -42,6 +42,8 @@ async fn both_sides_agree_after_a_day_of_edits_and_the_last_pass_writes_nothing(
     assert!(kinds.contains("match"), "{:#?}", report.waiting);
     assert!(report.waiting.iter().all(|it| !it.reason.is_empty() && !it.next.is_empty()));
     assert!(report.faults.failed_calls > 0);
+    let webhooks = report.webhooks.as_ref().unwrap();
+    assert!(webhooks.deliveries > 0 && webhooks.echoes > 0, "{webhooks:?}");
     assert!(report.deeds.len() > 15, "{:?}", report.deeds);
 }
 

@@ -6,9 +6,11 @@
 
 mod bus;
 pub mod people;
+mod push;
 mod setup;
 
 pub use bus::InProcessBus;
+pub use push::{Postman, PushError};
 pub use setup::set_up;
 
 use std::sync::Arc;
