@@ -88,6 +88,8 @@
 //! | add a conflict rule | `reconcile/conflict/`, and its registry |
 //! | sync another object | a file in `mappings/`, no code |
 //! | follow a vendor's changed payload | that vendor's `platform/*/wire`, then the sandbox |
+//! | count something for Prometheus | [`daemon::metrics`] |
+//! | change what the page shows | `daemon/page/`, one file for each part and its templates |
 //! | add a column of status | [`daemon::status`], then `cli/status.rs` |
 //! | add a subcommand | a file in `cli/`, and [`cli::COMMANDS`] |
 //! | add a setting | `settings/defaults.toml`, then its struct |

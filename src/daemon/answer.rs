@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::control::{Answerer, Refused, RefusedKind, Request};
 use super::metrics::Scrape;
+use super::page::{self, Page};
 use super::preview::{Preview, Scratch, preview};
 use super::query::{Desk, HoldView};
 use super::run::{Shared, reload_and_tell};
@@ -49,6 +50,20 @@ impl Office {
         scrape
             .text(&engine.metrics)
             .map_err(|error| Refused::new(RefusedKind::Internal, format!("no metrics: {error}")))
+    }
+
+    /// What the page says.
+    pub(super) async fn page(&self) -> Result<Page, Refused> {
+        let engine = &self.shared.engine;
+        let status = self.status().await?;
+        let mappings = engine.mappings();
+        let desk = Desk { journal: &engine.journal, mappings: &mappings, now: status.now };
+        Ok(Page {
+            made: status.now,
+            leaders: None,
+            waiting: Some(desk.waiting(page::MOST).await?),
+            status: Some(status),
+        })
     }
 
     /// What settling would do now, on a copy of the journal. The mapping files are read from disk: a

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::control::{Refused, RefusedKind, Request};
+use super::page::Waiting;
 use super::{Engine, Trouble};
 use crate::journal::{self, Journal, LinkEntry, Subject};
 use crate::mapping::Mappings;
@@ -104,6 +105,18 @@ impl Desk<'_> {
             | Request::Plan { .. }
             | Request::Sync
             | Request::Reload => return None,
+        })
+    }
+
+    /// What waits for a person, at most so many of each kind.
+    ///
+    /// # Errors
+    /// Where the journal cannot be used.
+    pub async fn waiting(self, limit: usize) -> Result<Waiting, Refused> {
+        Ok(Waiting {
+            conflicts: self.conflicts(None, limit).await?,
+            rejects: self.rejects(None, limit).await?,
+            holds: self.holds().await?,
         })
     }
 

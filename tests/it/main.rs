@@ -16,6 +16,7 @@ mod contract;
 mod hubspot;
 mod killed;
 mod live;
+mod page;
 mod preview;
 mod readme;
 mod sign_in;

@@ -83,6 +83,11 @@ impl Door {
         Ok(Self { address, name, lock, clock })
     }
 
+    /// Whether a token is asked for.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
+    }
+
     /// The same door before the address that was bound: the settings may leave the port open.
     pub(in crate::daemon) fn bound(self, address: SocketAddr) -> Self {
         Self { address, ..self }

@@ -2,6 +2,7 @@
 //!
 //! | path | answer |
 //! | --- | --- |
+//! | `/` | the page |
 //! | `/metrics` | how things stand and what was counted, as OpenMetrics text |
 //! | `/health` | whether all is well, as JSON; the status 503 where a side cannot be used |
 //! | `/status` | how the service is doing, as JSON |
@@ -73,6 +74,7 @@ impl FromRef<Front> for Arc<Door> {
 
 fn router(front: Front) -> Router {
     let answers = Router::new()
+        .route("/", get(the_page))
         .route("/metrics", get(metrics_text))
         .route("/health", get(health))
         .route("/status", get(status))
@@ -104,6 +106,13 @@ async fn careful(request: Request, next: Next) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+async fn the_page(State(Front { office, door }): State<Front>) -> Response {
+    match office.page().await {
+        Ok(page) => page::answer(&page, door.is_locked()),
+        Err(refused) => json(StatusCode::SERVICE_UNAVAILABLE, &refused),
+    }
 }
 
 async fn metrics_text(State(office): State<Arc<Office>>) -> Response {
