@@ -565,6 +565,7 @@ impl<'a> Conclusion<'a> {
             }
             End::Next => {
                 settled.finished += 1;
+                self.engine.metrics.waited(&self.case.entry, self.now);
                 settle_mark(&mut self.commit, &subject);
                 self.commit.finish(subject, version);
                 let next = self.case.records.iter().find_map(|(_, record)| record.clone());
