@@ -113,6 +113,9 @@ pub fn connect(
     Ok(connect_with_events(effective, http, clock)?.0)
 }
 
+/// Both platforms, and Salesforce's change events where they are to be followed.
+pub type Connected = (PerSide<Arc<dyn Platform>>, Option<Arc<Events>>);
+
 /// The same, with Salesforce's change events where the settings ask for them. Both share one
 /// session. Has to be called within a runtime.
 ///
@@ -122,7 +125,7 @@ pub fn connect_with_events(
     effective: &Effective,
     http: &Arc<dyn Http>,
     clock: &Clock,
-) -> Result<(PerSide<Arc<dyn Platform>>, Option<Arc<Events>>), ConnectError> {
+) -> Result<Connected, ConnectError> {
     let hubspot = connect_hubspot(effective, http)?;
     let salesforce = connect_salesforce(effective, http, clock)?;
     let events = connect_events(&effective.settings, Arc::<Salesforce>::clone(&salesforce))?;

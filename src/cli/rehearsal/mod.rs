@@ -74,10 +74,7 @@ pub fn in_process(
 ///
 /// # Errors
 /// As [`in_process`].
-pub fn in_process_with_events(
-    sandbox: &Sandbox,
-    clients: &Clients,
-) -> Result<(PerSide<Arc<dyn Platform>>, Arc<Events>), Error> {
+pub fn in_process_with_events(sandbox: &Sandbox, clients: &Clients) -> Result<WithEvents, Error> {
     let bus = Arc::new(InProcessBus(sandbox.clone()));
     connect_with_events(routers(sandbox), addresses(), clients, bus)
 }
@@ -120,11 +117,14 @@ pub fn connect_with_events(
     addresses: PerSide<&str>,
     clients: &Clients,
     bus: Arc<dyn EventBus>,
-) -> Result<(PerSide<Arc<dyn Platform>>, Arc<Events>), Error> {
+) -> Result<WithEvents, Error> {
     let (hubspot, salesforce) = both(http, addresses, clients)?;
     let events = Arc::new(Events::new(bus, Arc::<Salesforce>::clone(&salesforce)));
     Ok((PerSide { hubspot, salesforce }, events))
 }
+
+/// Both clients, and Salesforce's change events.
+pub type WithEvents = (PerSide<Arc<dyn Platform>>, Arc<Events>);
 
 type Both = (Arc<hubspot::HubSpot>, Arc<Salesforce>);
 

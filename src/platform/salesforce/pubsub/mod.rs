@@ -51,7 +51,7 @@ impl ReplayId {
     /// From hexadecimal text; nothing where it is none.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        if text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();

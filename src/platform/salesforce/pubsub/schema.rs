@@ -80,7 +80,7 @@ fn collect(schema: &Schema, named: &mut BTreeMap<String, Vec<String>>, depth: us
     match schema {
         Schema::Record(record) => {
             let children = record.fields.iter().map(|field| field.name.clone()).collect();
-            named.insert(last_name(&record.name.to_string()).to_owned(), children);
+            named.insert(last_name(record.name.as_ref()).to_owned(), children);
             for field in &record.fields {
                 collect(&field.schema, named, depth - 1);
             }
