@@ -21,6 +21,7 @@ mod completions;
 mod conflicts;
 mod demo;
 mod explain;
+mod handoffs;
 mod health;
 mod history;
 mod holds;
@@ -31,6 +32,7 @@ mod login;
 mod man;
 mod plan;
 mod rejects;
+mod report;
 mod run;
 mod sandbox;
 mod schema;
@@ -79,6 +81,9 @@ pub const COMMANDS: &[Command] = &[
     rejects::COMMAND,
     links::COMMAND,
     holds::COMMAND,
+    handoffs::COMMAND,
+    handoffs::PREVIEW,
+    report::COMMAND,
     init::COMMAND,
     check::COMMAND,
     schema::COMMAND,

@@ -63,6 +63,8 @@ async fn sync(effective: &Effective, wait: Duration) -> Result<Synced, Failure> 
     let work = async {
         let heeded = engine.listen().await?;
         let settled = engine.settle_all(wait).await?;
+        engine.follow_handoffs().await?;
+        engine.hand_off_all().await?;
         Ok::<_, crate::daemon::Trouble>(Synced::new(heeded, &settled))
     };
     let synced = work.await;

@@ -115,6 +115,18 @@ impl Answerer for Office {
         if let Request::Explain { of } = &request {
             return json(&desk.explain_now(of, engine).await?);
         }
+        match &request {
+            Request::Handoffs { of } => {
+                let owners = engine.owners(false).await.ok();
+                return json(&desk.handoffs(of.as_deref(), owners).await?);
+            }
+            Request::HandoffPreview { of } => {
+                let states = engine.side_states();
+                let identities = PerSide::from_fn(|side| states.get(side).identity.clone());
+                return json(&desk.handoff_preview(of, &identities).await?);
+            }
+            _ => {}
+        }
         if let Some(answer) = desk.answer(&request).await {
             // A decision is to be carried out now.
             engine.wake.notify_one();
@@ -130,6 +142,8 @@ impl Answerer for Office {
             Request::Sync => {
                 let heeded = engine.listen().await?;
                 let settled = engine.settle_all(PATIENCE).await?;
+                engine.follow_handoffs().await?;
+                engine.hand_off_all().await?;
                 json(&super::Synced::new(heeded, &settled))
             }
             Request::Plan { limit } => json(&self.preview(limit).await?),

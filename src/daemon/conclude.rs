@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Engine;
 use super::case::Case;
 use super::echo;
+use super::handoff::Handed;
 use super::history::{lines, of_link};
 use super::limit::settle_mark;
 use super::settle::Settled;
@@ -51,14 +52,17 @@ impl Engine {
         }
         self.journal.commit(commit).await?;
         let heirs = self.heirs(mapping, &cases).await?;
+        let handed = self.handed(mapping, &cases).await?;
         let makes = cases.iter().filter(|case| case.link().is_none()).count();
         let mut numbers = self.journal.new_links(makes).await?.into_iter();
         let mut commits = Vec::new();
-        for (case, written) in cases.iter().zip(&written) {
-            let number = if case.link().is_none() { numbers.next() } else { case.link_id() };
+        for ((case, written), handed) in cases.iter().zip(&written).zip(handed) {
+            let fresh = if case.link().is_none() { numbers.next() } else { case.link_id() };
+            let number = handed.reserved.or(fresh);
             let Some(number) = number else { continue };
             let heir = heirs.get(&number).copied();
-            let conclusion = Conclusion::new(self, mapping, case, written, number, heir, now);
+            let conclusion =
+                Conclusion::new(self, mapping, case, written, number, heir, handed, now);
             commits.push((case, conclusion.commit(&mut settled)));
         }
         let results = futures_util::future::join_all(
@@ -128,11 +132,14 @@ pub(super) struct Conclusion<'a> {
     /// The link that answers for this one from now on, where its record moves to one that is
     /// linked already.
     pub(super) heir: Option<LinkId>,
+    /// What is known of its handoffs.
+    pub(super) handed: Handed,
     pub(super) now: Timestamp,
     pub(super) commit: Commit,
 }
 
 impl<'a> Conclusion<'a> {
+    #[expect(clippy::too_many_arguments, reason = "each is a piece of what is known of one case")]
     fn new(
         engine: &'a Engine,
         mapping: &'a Mapping,
@@ -140,6 +147,7 @@ impl<'a> Conclusion<'a> {
         written: &'a Written,
         number: LinkId,
         heir: Option<LinkId>,
+        handed: Handed,
         now: Timestamp,
     ) -> Self {
         let mut plan = case.plan.clone();
@@ -150,7 +158,7 @@ impl<'a> Conclusion<'a> {
         }
         let done = written.done();
         let commit = Commit::new();
-        Self { engine, mapping, case, written, plan, done, number, heir, now, commit }
+        Self { engine, mapping, case, written, plan, done, number, heir, handed, now, commit }
     }
 
     fn commit(mut self, settled: &mut Settled) -> Commit {
@@ -175,6 +183,7 @@ impl<'a> Conclusion<'a> {
             LinkStep::Unlink { deleted, peer } => self.ended(*deleted, *peer),
             LinkStep::Purge => self.purge(),
         };
+        super::handoff::advance(&mut self, &plan);
         self.clear_intent(&plan);
         self.end(end, settled);
         self.commit
@@ -503,6 +512,8 @@ impl<'a> Conclusion<'a> {
             tracing::info!(%link, "a person had their data erased: the link and its history are gone");
             self.commit.purge(link, self.now);
             self.commit.count(&self.mapping.name, "purged", 1, self.now);
+        } else if self.handed.reserved.is_some() {
+            super::handoff::forget(self);
         }
         End::Finished
     }

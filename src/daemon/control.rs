@@ -110,6 +110,21 @@ pub enum Request {
         /// The link or record.
         of: String,
     },
+    /// Handoffs, the latest first.
+    Handoffs {
+        /// Those of this record only, with their course.
+        of: Option<String>,
+    },
+    /// What the task of a record's handoff says or would say.
+    HandoffPreview {
+        /// The record.
+        of: String,
+    },
+    /// The report on handoffs.
+    Report {
+        /// What it is to be about.
+        of: super::query::ReportOf,
+    },
     /// Plans that a safety limit stopped.
     Holds,
     /// Lets them pass.

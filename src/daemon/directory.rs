@@ -38,6 +38,21 @@ impl Owners {
         owners
     }
 
+    /// The id of the active person with this address.
+    #[must_use]
+    pub fn active_id(&self, side: Side, email: &str) -> Option<String> {
+        let id = self.by_email.get(side).get(email)?;
+        self.get(side, id).filter(|owner| owner.active).map(|owner| owner.id.clone())
+    }
+
+    /// The id of the queue with this name.
+    #[must_use]
+    pub fn queue_id(&self, side: Side, name: &str) -> Option<String> {
+        let queue =
+            self.by_id.get(side).values().find(|owner| owner.queue && owner.name == name)?;
+        Some(queue.id.clone())
+    }
+
     /// The owner with this id.
     #[must_use]
     pub fn get(&self, side: Side, id: &str) -> Option<&Owner> {

@@ -20,6 +20,7 @@ mod explain;
 mod fetch;
 mod files;
 mod fresh;
+pub mod handoff;
 mod history;
 mod http;
 pub mod intake;

@@ -131,7 +131,7 @@ impl Platform for Shut {
             let (count, id) = match &write.action {
                 Action::Update { id } => (&self.counts.updated, id.clone()),
                 Action::Delete { id } => (&self.counts.deleted, id.clone()),
-                Action::Upsert { .. } => (&self.counts.created, String::new()),
+                Action::Upsert { .. } | Action::Create => (&self.counts.created, String::new()),
             };
             let number = count.fetch_add(1, Ordering::Relaxed);
             let created = id.is_empty();

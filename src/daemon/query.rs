@@ -6,8 +6,10 @@
 
 mod decide;
 mod find;
+mod handoffs;
 mod view;
 
+pub use handoffs::{HandoffView, ReportOf};
 pub use view::{
     ConflictView, Conflicts, Explained, HistoryView, HoldView, LinkView, MatchView, PendingView,
     Refs, RejectView,
@@ -68,6 +70,9 @@ impl Desk<'_> {
     /// | `rejects` | a list of [`RejectView`] |
     /// | `retry_rejects`, `drop_rejects` | how many |
     /// | `holds` | a list of [`HoldView`] |
+    /// | `handoffs` | a list of [`HandoffView`] |
+    /// | `handoff_preview` | [`Preview`](super::handoff::Preview) |
+    /// | `report` | [`Report`](crate::handoff::report::Report) |
     ///
     /// # Errors
     /// Where there is no such thing, or the journal cannot be used.
@@ -84,6 +89,14 @@ impl Desk<'_> {
             Request::Rejects { mapping, limit } => {
                 self.rejects(mapping.as_deref(), *limit).await.and_then(|it| json(&it))
             }
+            Request::Handoffs { of } => {
+                self.handoffs(of.as_deref(), None).await.and_then(|it| json(&it))
+            }
+            Request::HandoffPreview { of } => {
+                let nobody = Default::default();
+                self.handoff_preview(of, &nobody).await.and_then(|it| json(&it))
+            }
+            Request::Report { of } => self.report(of).await.and_then(|it| json(&it)),
             Request::Holds => self.holds().await.and_then(|it| json(&it)),
             Request::AddLink { mapping, hubspot, salesforce } => {
                 self.add_link(mapping, hubspot, salesforce).await.and_then(|it| json(&it))

@@ -113,8 +113,9 @@ impl Engine {
         self.decide(mapping, &mut open).await?;
         let (late, open) = self.freshen(mapping, read, open).await?;
         settled.postponed += late;
-        let (held, open) = self.limit(mapping, open).await?;
+        let (held, mut open) = self.limit(mapping, open).await?;
         settled.held += held;
+        self.route(mapping, &mut open).await?;
         self.intend(mapping, &open).await?;
         let written = self.write(mapping, &open).await;
         settled += self.conclude(mapping, over, open, written).await?;

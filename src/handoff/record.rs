@@ -232,12 +232,15 @@ impl Handoff {
         self.accepted_at().into_iter().chain(returned).min()
     }
 
-    /// When it was won, where it stands so.
+    /// When it was won, where it stands so: the first word of it after it was last lost.
     #[must_use]
     pub fn won_at(&self) -> Option<Timestamp> {
-        (self.state() == State::Won)
-            .then(|| self.facts.of(FactKind::Won).next_back().map(|fact| fact.at))
-            .flatten()
+        if self.state() != State::Won {
+            return None;
+        }
+        let lost = self.facts.of(FactKind::Lost).next_back();
+        let won = self.facts.of(FactKind::Won).find(|won| lost.is_none_or(|lost| *won > lost));
+        won.map(|fact| fact.at)
     }
 
     /// What was won, in hundredths of the account's currency.

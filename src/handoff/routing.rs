@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::mapping::Sight;
 use crate::mapping::handoff::{Member, Robin};
 
-/// What is remembered of the turns: it makes the next pick, and is stored with the assignment that
-/// it led to.
+/// What is remembered of the turns: it makes the next pick, and is stored before the
+/// assignment goes out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turns {
     /// How far ahead of their share the members are, below zero: of those who can, whoever has the

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, How, What, Witness};
 use super::record::Handoff;
 
 /// One line of a handoff's course.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Line {
     /// When.
     #[schemars(with = "String")]

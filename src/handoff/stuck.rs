@@ -1,7 +1,7 @@
 //! Handoffs that do not move, each kind by name, with what to do about it.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fact::{FactKind, OwnerKind};
 use super::level::{Standing, standing};
@@ -9,7 +9,9 @@ use super::record::{Handoff, State};
 use crate::mapping::handoff::{Calendar, Goal, ServiceLevels};
 
 /// Why a handoff does not move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Stuck {
     /// It qualified a while ago and there is no record in Salesforce.

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use super::facts::{CursorEntry, CursorName, Intent, MappingState, Purge};
+use super::handoffs::HandoffEntry;
 use super::history::{HistoryBounds, HistoryLine, Pruned};
 use super::links::LinkEntry;
 use super::pending::{Lane, PendingEntry, Subject};
@@ -15,6 +16,7 @@ use super::questions::{ConflictEntry, Hold, MatchEntry, RejectEntry, RejectPlace
 use super::store::Usage;
 use super::txn::Txn;
 use super::{Error, Journal, Options, Report, salvage};
+use crate::handoff::HandoffId;
 use crate::reconcile::OpenConflict;
 use crate::record::{Fingerprint, LinkId, PerSide, RecordRef, Side};
 
@@ -145,6 +147,57 @@ impl Journal {
     ) -> Result<Vec<LinkEntry>, Error> {
         let mapping = mapping.to_owned();
         self.read(move |txn| txn.links_page(&mapping, after, limit)).await
+    }
+
+    /// The handoffs of each link, in the order of the links and of their numbers.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn handoffs_of(&self, links: Vec<LinkId>) -> Result<Vec<Vec<HandoffEntry>>, Error> {
+        self.read(move |txn| links.into_iter().map(|link| txn.handoffs_of(link)).collect()).await
+    }
+
+    /// A page of all handoffs by link and number, behind `after`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn handoffs(
+        &self,
+        after: Option<HandoffId>,
+        limit: usize,
+    ) -> Result<Vec<HandoffEntry>, Error> {
+        self.read(move |txn| txn.handoffs(after, limit)).await
+    }
+
+    /// The handoffs that are to be looked at by `now`, the longest due first.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn handoffs_due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<HandoffEntry>, Error> {
+        self.read(move |txn| txn.handoffs_due(now, limit)).await
+    }
+
+    /// When the next handoff is to be looked at.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn next_handoff(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(|txn| txn.next_handoff()).await
+    }
+
+    /// The handoff to which each task or opportunity belongs.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn handoffs_with(
+        &self,
+        records: Vec<RecordRef>,
+    ) -> Result<Vec<Option<HandoffId>>, Error> {
+        self.read(move |txn| records.iter().map(|record| txn.handoff_with(record)).collect()).await
     }
 
     /// The entry of a subject that waits.
@@ -297,6 +350,7 @@ impl Journal {
             core.write(|txn, _| {
                 let oldest = now.checked_sub(bounds.age).unwrap_or(Timestamp::MIN);
                 txn.prune_daily(oldest.to_zoned(jiff::tz::TimeZone::UTC).date(), budget)?;
+                txn.prune_handoffs(oldest, budget)?;
                 txn.prune_history(&bounds, now, budget)
             })
         })

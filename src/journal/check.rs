@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::codec;
 use super::facts::{CursorEntry, Intent, MappingState, Purge};
+use super::handoffs::{self, HandoffEntry};
 use super::history::HistoryLine;
 use super::key::{Key, Kind, Parts, hex};
 use super::links::{LinkEntry, LinkState, by_fingerprint_key, by_mapping_key, is_indexed};
@@ -144,6 +145,7 @@ pub(super) fn check_counters(txn: &Txn<'_>, report: &mut Report) -> Result<(), E
 pub(super) fn is_derived(counter: &str) -> bool {
     counter.starts_with("links.")
         || counter.starts_with("pending.")
+        || [handoffs::OPEN, handoffs::OVER].contains(&counter)
         || [questions::CONFLICTS, questions::MATCHES, questions::REJECTS].contains(&counter)
 }
 
@@ -171,6 +173,23 @@ fn check_row(txn: &Txn<'_>, (key, first): &Row, report: &mut Report) -> Result<(
         Kind::History => {
             let line: HistoryLine = txn.decode(key, first)?;
             belongs(txn, key, line.link, report)
+        }
+        // A handoff may be there before its link: Salesforce has refused the record, or not
+        // answered yet.
+        Kind::Handoff => {
+            let entry: HandoffEntry = txn.decode(key, first)?;
+            report.tally(&entry.handoff.mapping, handoffs::counter(&entry.handoff));
+            for problem in txn.problems_of_handoff(&entry)? {
+                report.problem(key, problem);
+            }
+            Ok(())
+        }
+        Kind::HandoffRecord | Kind::HandoffDue => {
+            readable(txn, kind, key, first)?;
+            if !txn.leads_to_handoff(key)? {
+                report.problem(key, "it leads to no handoff that knows of it");
+            }
+            Ok(())
         }
         Kind::Conflict => {
             let entry: ConflictEntry = txn.decode(key, first)?;
@@ -218,7 +237,9 @@ pub(super) fn readable(txn: &Txn<'_>, kind: Kind, key: &[u8], first: &[u8]) -> R
         Kind::Purge => read::<Purge>(txn, key, first),
         Kind::ByRecord => read::<LinkId>(txn, key, first),
         Kind::Queue => read::<Subject>(txn, key, first),
-        Kind::ByMapping | Kind::ByFingerprint => read::<()>(txn, key, first),
+        Kind::Handoff => read::<HandoffEntry>(txn, key, first),
+        Kind::HandoffRecord => read::<crate::handoff::HandoffId>(txn, key, first),
+        Kind::ByMapping | Kind::ByFingerprint | Kind::HandoffDue => read::<()>(txn, key, first),
         Kind::Meta | Kind::Kept => txn.payload(key, first).map(drop),
         Kind::Piece => codec::opened(key, first).map(drop),
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Error;
 use super::facts::{CursorEntry, CursorName, Encoded, Intent, MappingState, Purge};
+use super::handoffs::{HandoffNews, HandoffWork};
 use super::history::HistoryLine;
 use super::links::LinkEntry;
 use super::pending::{HearOutcome, Heard, Subject};
@@ -41,6 +42,9 @@ enum Step {
     Hold(Hold),
     DropHold(u64),
     History(Box<HistoryLine>),
+    Handoff(Box<HandoffNews>),
+    HandoffWork(Box<HandoffWork>),
+    DropHandoffs(LinkId),
     Count { mapping: String, name: String, by: i64, at: Timestamp },
     Mapping { name: String, state: MappingState },
     Keep { area: String, name: String, item: Result<Option<Encoded>, Error> },
@@ -253,6 +257,21 @@ impl Commit {
         self.step(Step::History(Box::new(line)))
     }
 
+    /// Adds what is new of a handoff to it, or opens it.
+    pub fn handoff(&mut self, news: HandoffNews) -> &mut Self {
+        self.step(Step::Handoff(Box::new(news)))
+    }
+
+    /// Stores what the work on a handoff came to.
+    pub fn handoff_work(&mut self, work: HandoffWork) -> &mut Self {
+        self.step(Step::HandoffWork(Box::new(work)))
+    }
+
+    /// Takes the handoffs of a link's number away that has no link.
+    pub fn drop_handoffs(&mut self, link: LinkId) -> &mut Self {
+        self.step(Step::DropHandoffs(link))
+    }
+
     /// Adds to a counter of the mapping and of the day: `settled`, `writes.hubspot`, `rule.<name>`.
     pub fn count(
         &mut self,
@@ -362,6 +381,9 @@ fn run(
         Step::Hold(hold) => txn.put_hold(&hold),
         Step::DropHold(id) => txn.drop_hold(id),
         Step::History(line) => txn.add_history(*line),
+        Step::Handoff(news) => txn.hear_of_handoff(*news),
+        Step::HandoffWork(work) => txn.work_on_handoff(*work),
+        Step::DropHandoffs(link) => txn.remove_handoffs(link),
         Step::Count { mapping, name, by, at } => txn.count(&mapping, &name, by, at),
         Step::Mapping { name, state } => txn.set_mapping_state(&name, &state),
         Step::Keep { area, name, item } => txn.keep(&area, &name, item?.as_ref()),

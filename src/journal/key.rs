@@ -43,6 +43,12 @@ pub enum Kind {
     ByRecord = b'R',
     /// Erasures by number.
     Purge = b'U',
+    /// Handoffs by link and number.
+    Handoff = b'N',
+    /// Handoffs by a record that belongs to them.
+    HandoffRecord = b'V',
+    /// Handoffs by when they are looked at next.
+    HandoffDue = b'W',
     /// Conflicts by link and field.
     Conflict = b'X',
     /// Ambiguous matches by mapping and record.
@@ -55,7 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the bytes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Meta,
         Self::Counter,
         Self::Daily,
@@ -68,11 +74,14 @@ impl Kind {
         Self::Cursor,
         Self::Link,
         Self::ByMapping,
+        Self::Handoff,
         Self::Hold,
         Self::Pending,
         Self::Queue,
         Self::ByRecord,
         Self::Purge,
+        Self::HandoffRecord,
+        Self::HandoffDue,
         Self::Conflict,
         Self::Match,
         Self::Reject,
@@ -106,6 +115,9 @@ impl Kind {
             Self::Queue => "queue index",
             Self::ByRecord => "record index",
             Self::Purge => "erasure",
+            Self::Handoff => "handoff",
+            Self::HandoffRecord => "handoff record index",
+            Self::HandoffDue => "handoff clock index",
             Self::Conflict => "conflict",
             Self::Match => "ambiguous match",
             Self::Reject => "reject",

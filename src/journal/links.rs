@@ -387,6 +387,7 @@ impl Txn<'_> {
         self.forget_subject(&Subject::Link(link.id))?;
         self.drop_conflicts(link.id, &link.mapping)?;
         self.delete_all(&Key::new(Kind::History).link(link.id))?;
+        self.remove_handoffs(link.id)?;
         self.delete(&by_mapping_key(&link.mapping, link.id))?;
         self.bump(&link.mapping, link.state.counter(), -1)?;
         self.delete(&link_key(link.id))

@@ -9,6 +9,7 @@ use super::Error;
 use super::check::{self, Report};
 use super::core::Core;
 use super::facts::{Intent, counter_key};
+use super::handoffs::{self, HandoffEntry};
 use super::key::{Key, Kind, Parts};
 use super::links::{
     LinkEntry, LinkState, by_fingerprint_key, by_mapping_key, by_record_key, is_indexed,
@@ -172,6 +173,7 @@ fn primary(store: &dyn Store, key: &[u8], first: &[u8], salvaged: &mut Salvaged)
     let txn = Txn::new(store);
     let derived = match kind {
         Kind::ByRecord | Kind::ByMapping | Kind::ByFingerprint | Kind::Queue => true,
+        Kind::HandoffRecord | Kind::HandoffDue => true,
         // Pieces come over with the values that they belong to.
         Kind::Piece => true,
         Kind::Counter => {
@@ -251,6 +253,12 @@ fn index_anew(store: &mut dyn Store, salvaged: &mut Salvaged) -> Result<(), Erro
             None => txn.delete(&Key(key.to_vec())),
             Some(_) => Ok(()),
         }
+    })?;
+    each::<HandoffEntry>(store, Kind::Handoff, |txn, _, entry| {
+        // It may hold the number of a link that is yet to be made.
+        anew.saw("link", entry.handoff.id.link.0);
+        anew.count(&entry.handoff.mapping, handoffs::counter(&entry.handoff));
+        txn.index_handoff(&entry)
     })?;
     each::<MatchEntry>(store, Kind::Match, |_, _, entry| {
         anew.count(&entry.mapping, questions::MATCHES);

@@ -75,6 +75,9 @@ pub enum Action {
         /// Its value.
         key: String,
     },
+    /// Create a record that no unique field identifies: a Salesforce task. It is never repeated by
+    /// itself, and whoever asks for it looks for it before they ask again.
+    Create,
     /// Put the record into the recycle bin (Salesforce) or the archive (HubSpot).
     Delete {
         /// The record's id.

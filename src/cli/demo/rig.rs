@@ -227,6 +227,18 @@ impl Rig {
             }
             Err(other) => return Err(failure(other)),
         }
+        let handed = async {
+            self.engine.follow_handoffs().await?;
+            self.engine.hand_off_all().await
+        };
+        match handed.await {
+            Ok(_) => {}
+            Err(Trouble::Platform(error)) => {
+                tracing::warn!(%error, "handoffs are worked on later");
+                pass.interrupted = true;
+            }
+            Err(other) => return Err(failure(other)),
+        }
         if pass.interrupted {
             self.interrupted.set(self.interrupted.get() + 1);
         }

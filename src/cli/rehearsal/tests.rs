@@ -1,6 +1,7 @@
 //! The whole, once through: edits on both sides, a conversion, a second pass that writes nothing.
 
 mod faults;
+mod handoffs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,17 +2,17 @@
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Compliance, Figures, Rate, Spread};
 use crate::handoff::story::{grouped, money, span};
 use crate::mapping::handoff::Goal;
 
 /// A question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// The question.
-    pub question: &'static str,
+    pub question: String,
     /// The answer, in a sentence with figures.
     pub answer: String,
 }
@@ -22,13 +22,15 @@ pub struct Answer {
 pub fn answers(figures: &Figures) -> Vec<Answer> {
     if figures.balance.qualified == 0 {
         let none = "No lead qualified in this time.".to_owned();
-        return QUESTIONS.map(|question| Answer { question, answer: none.clone() }).into();
+        return QUESTIONS
+            .map(|question| Answer { question: question.to_owned(), answer: none.clone() })
+            .into();
     }
     let answers = [reaches(figures), receives(figures), followed(figures), visible(figures)];
     QUESTIONS
         .into_iter()
         .zip(answers)
-        .map(|(question, answer)| Answer { question, answer })
+        .map(|(question, answer)| Answer { question: question.to_owned(), answer })
         .collect()
 }
 

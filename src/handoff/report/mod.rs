@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fact::{FactKind, How, OwnerKind, Touch, What};
 use super::level::{Standing, answerable, deadline, standing};
@@ -25,7 +25,7 @@ pub use spread::{Spread, Times};
 pub const SMALL: u64 = 30;
 
 /// What groups are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// Where the person came from.
@@ -86,7 +86,7 @@ pub struct Query {
 }
 
 /// The report.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// From when on handoffs qualified that are in it.
     #[schemars(with = "Option<String>")]
@@ -108,7 +108,7 @@ pub struct Report {
 }
 
 /// One group.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// What its members have in common; `unknown` where that is not known.
     pub name: String,
@@ -119,7 +119,7 @@ pub struct Group {
 }
 
 /// The figures of some handoffs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figures {
     /// Where those that qualified went; it must balance.
     pub balance: Balance,
@@ -167,7 +167,7 @@ pub struct Figures {
 }
 
 /// `qualified = sent + matched + excluded + rejected + under way`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Balance {
     /// How many qualified.
     pub qualified: u64,
@@ -218,7 +218,7 @@ impl Balance {
 }
 
 /// So many of so many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// How many.
     pub count: u64,
@@ -241,7 +241,7 @@ impl Rate {
 }
 
 /// Something with how often it occurs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// What.
     pub name: String,
@@ -250,7 +250,7 @@ pub struct Counted {
 }
 
 /// How a service level was kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Compliance {
     /// Which.
     pub goal: Goal,
@@ -265,7 +265,7 @@ pub struct Compliance {
 }
 
 /// Times that run backwards.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Odd {
     /// In Salesforce before they qualified.
     pub sent_before_qualified: u64,

@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How some times are spread, in seconds.
 ///
 /// The median of an even number is the mean of the two in the middle; a percentile is the smallest
 /// time that so many of a hundred do not exceed (nearest rank), a time that really occurred.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Spread {
     /// How many.
     pub count: u64,
@@ -21,7 +21,7 @@ pub struct Spread {
 }
 
 /// The same times as they passed, and in business time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
     /// As they passed.
     pub raw: Spread,

@@ -35,6 +35,10 @@ impl HubSpot {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
         let mut groups: BTreeMap<Group, Vec<Item>> = BTreeMap::new();
         for (place, write) in writes.iter().enumerate() {
+            if write.action == Action::Create {
+                outcomes[place] = Some(Outcome::Refused(unfounded(write)));
+                continue;
+            }
             match plain_part(place, write) {
                 (group, Some(item)) => groups.entry(group).or_default().push(item),
                 (_, None) => outcomes[place] = Some(done_already(write)),
@@ -249,15 +253,32 @@ fn plain_part(place: usize, write: &Write) -> (Group, Option<Item>) {
             properties.entry(key_field.clone()).or_insert_with(|| key.clone());
             (Kind::Upsert(key_field.clone()), key, false)
         }
+        Action::Create => {
+            return (Group { object: write.object.clone(), kind: Kind::Archive }, None);
+        }
     };
     let item = (!is_empty).then(|| Item { place, id: id.clone(), properties });
     (Group { object: write.object.clone(), kind }, item)
 }
 
+/// Everything that is created in HubSpot carries the id of the record across, so that a repetition
+/// finds it.
+fn unfounded(write: &Write) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Schema,
+        code: "NO_KEY".into(),
+        message: format!("{} are created in HubSpot under a unique property only", write.object),
+        fields: Vec::new(),
+        hint: "name an id_field in the mapping file".into(),
+    }
+}
+
 /// A write without plain fields has nothing to send in a batch.
 fn done_already(write: &Write) -> Outcome {
-    let (Action::Update { id } | Action::Delete { id } | Action::Upsert { key: id, .. }) =
-        &write.action;
+    let id = match &write.action {
+        Action::Update { id } | Action::Delete { id } | Action::Upsert { key: id, .. } => id,
+        Action::Create => return Outcome::Refused(unfounded(write)),
+    };
     Outcome::Done { id: id.clone(), created: false, echoed: BTreeMap::new() }
 }
 

@@ -1,8 +1,9 @@
 //! Salesforce, as a [`Platform`].
 //!
 //! Everything goes through the REST data API: reads and writes as sObject Collections of 200, the
-//! rest as SOQL that is continued by key and never by offset. A plain create is never sent: a record
-//! is created by an upsert on an external id, so that repeating it creates nothing twice.
+//! rest as SOQL that is continued by key and never by offset. A record that is synced is created by an
+//! upsert on an external id, so that repeating it creates nothing twice; a plain create is sent for
+//! tasks alone, which have no such field, and never repeated without a look.
 
 mod codes;
 mod poll;

@@ -39,6 +39,7 @@ struct Group<'a> {
 enum Verb<'a> {
     Update,
     Upsert(&'a str),
+    Create,
     Delete,
 }
 
@@ -178,7 +179,9 @@ impl Salesforce {
                 call.repeat = crate::platform::transport::Repeat::Never;
                 return Ok(call.within(self.settings.retry.write_within));
             }
-            Verb::Update => (base.to_owned(), "/services/data/{version}/composite/sobjects"),
+            Verb::Update | Verb::Create => {
+                (base.to_owned(), "/services/data/{version}/composite/sobjects")
+            }
             Verb::Upsert(key) => (
                 format!("{base}/{}/{key}", group.object),
                 "/services/data/{version}/composite/sobjects/{object}/{field}",
@@ -186,7 +189,8 @@ impl Salesforce {
         };
         let records: Vec<Json> = batch.iter().map(body).collect();
         let body = serde_json::json!({"allOrNone": false, "records": records});
-        let mut call = Call::send(&self.lane, Method::PATCH, route, self.path(&path), &body, doing)
+        let method = if group.verb == Verb::Create { Method::POST } else { Method::PATCH };
+        let mut call = Call::send(&self.lane, method, route, self.path(&path), &body, doing)
             .map_err(|why| request_error(doing, why.to_string()))?;
         for (name, value) in headers(group.options) {
             let value = HeaderValue::try_from(value).map_err(|why| {
@@ -204,7 +208,7 @@ impl Salesforce {
             return match id {
                 Some(id) => Outcome::Done {
                     id,
-                    created: saved.created.unwrap_or(false),
+                    created: saved.created.unwrap_or(item.write.action == Action::Create),
                     echoed: BTreeMap::new(),
                 },
                 None => Outcome::Unknown(request_error(
@@ -313,6 +317,7 @@ fn item(at: usize, write: &Write) -> Result<(Group<'_>, Item<'_>), Refusal> {
         Action::Update { id } => (Verb::Update, Some(known(id)?)),
         Action::Delete { id } => (Verb::Delete, Some(known(id)?)),
         Action::Upsert { key_field, .. } => (Verb::Upsert(key_field.as_str()), None),
+        Action::Create => (Verb::Create, None),
     };
     let key = match verb {
         Verb::Upsert(key) => Some(key),

@@ -1,0 +1,184 @@
+//! The task's text.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::sight;
+use crate::handoff::Handoff;
+use crate::mapping::handoff::TaskSpec;
+use crate::mapping::{Mapping, Template};
+use crate::platform::Identity;
+use crate::reconcile::Base;
+use crate::record::{PerSide, RecordRef, Side, Value};
+
+/// The most characters of a subject (Object Reference, Task).
+const SUBJECT: usize = 255;
+
+/// The most characters of a description (Object Reference, Task).
+const DESCRIPTION: usize = 32_000;
+
+/// What a task would say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Preview {
+    /// Its subject.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+    /// When it is due, if a handoff were opened now or as the open one says.
+    #[schemars(with = "Option<String>")]
+    pub due: Option<Timestamp>,
+    /// Its priority.
+    pub priority: String,
+}
+
+/// What is known for a text.
+pub(super) struct Ground<'a> {
+    pub mapping: &'a Mapping,
+    pub base: &'a Base,
+    pub records: &'a PerSide<Option<RecordRef>>,
+    pub identities: &'a PerSide<Option<Identity>>,
+    pub handoff: &'a Handoff,
+    /// The earlier ones of the same link.
+    pub earlier: &'a [Handoff],
+    pub now: Timestamp,
+}
+
+/// The address of a record's page.
+fn page(record: &RecordRef, identity: &Identity) -> Option<String> {
+    let pages = &identity.pages;
+    Some(match record.side {
+        Side::Salesforce => format!("{pages}/lightning/r/{}/{}/view", record.object, record.id),
+        // The type ids of HubSpot's standard objects (CRM API, "object type IDs").
+        Side::HubSpot => {
+            let kind = match record.object.as_str() {
+                "contacts" => "0-1",
+                "companies" => "0-2",
+                "deals" => "0-3",
+                _ => return None,
+            };
+            format!("{pages}/{kind}/{}", record.id)
+        }
+    })
+}
+
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Blank => Json::Null,
+        Value::Text(text) => json!(text),
+        Value::Number(number) => json!(number.get()),
+        Value::Bool(yes) => json!(yes),
+        Value::Date(date) => json!(date.to_string()),
+        Value::DateTime(moment) => json!(moment.to_string()),
+        Value::Choices(choices) => json!(choices),
+    }
+}
+
+fn values(ground: &Ground<'_>) -> Json {
+    let seen = sight(ground.mapping, ground.base, ground.now);
+    let fields: Map<String, Json> =
+        seen.merged.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+    let link = |side: Side| {
+        let record = ground.records.get(side).as_ref()?;
+        page(record, ground.identities.get(side).as_ref()?)
+    };
+    let earlier: Vec<Json> = ground
+        .earlier
+        .iter()
+        .map(|it| {
+            json!({
+                "number": it.id.nth,
+                "qualified_at": it.qualified_at.strftime("%Y-%m-%d").to_string(),
+                "state": it.state().key(),
+                "reason": it.why_ended(),
+                "owner": it.owner().map(ToString::to_string),
+            })
+        })
+        .collect();
+    let handoff = ground.handoff;
+    let mut all = fields.clone();
+    all.insert("hubspot".to_owned(), fields.clone().into());
+    all.insert("salesforce".to_owned(), fields.into());
+    all.insert("owner".to_owned(), json!(handoff.owner().map(ToString::to_string)));
+    all.insert("now".to_owned(), json!(ground.now.to_string()));
+    all.insert(
+        "links".to_owned(),
+        json!({"hubspot": link(Side::HubSpot), "salesforce": link(Side::Salesforce)}),
+    );
+    all.insert(
+        "handoff".to_owned(),
+        json!({
+            "key": handoff.id.to_string(),
+            "rule": handoff.rule,
+            "reason": handoff.reason,
+            "number": handoff.id.nth,
+            "qualified_at": handoff.qualified_at.to_string(),
+            "earlier": earlier,
+        }),
+    );
+    all.into()
+}
+
+/// The words by which a task is found again: they stand at its end, on a line of their own.
+pub(super) fn mark(handoff: &Handoff, account: &str) -> String {
+    format!("[Lockstep {account} {}]", handoff.id)
+}
+
+/// What the task of a handoff says. A text that cannot be made says so, and why it qualified.
+pub(super) fn task(spec: &TaskSpec, ground: &Ground<'_>, mark: &str) -> (String, String) {
+    let values = values(ground);
+    let render = |template: &Template, most: usize| {
+        template.render(&values, most).unwrap_or_else(|error| {
+            tracing::warn!(%error, mapping = %ground.mapping.name, "a handoff's text cannot be made");
+            format!("Qualified: {}", ground.handoff.reason)
+        })
+    };
+    let subject = render(&spec.subject, SUBJECT);
+    let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+    let room = DESCRIPTION - mark.chars().count() - 2;
+    let text = render(&spec.text, room);
+    (subject, format!("{text}\n\n{mark}"))
+}
+
+/// What a task would say.
+pub(super) fn of(spec: &TaskSpec, ground: &Ground<'_>, due: Option<Timestamp>) -> Preview {
+    let account = ground.identities.salesforce.as_ref().map_or("", |it| it.account.as_str());
+    let (subject, text) = task(spec, ground, &mark(ground.handoff, account));
+    Preview { subject, text, due, priority: spec.priority.clone() }
+}
+
+/// What a task would say for a link, were it handed off now by `rule`, or as its open handoff was.
+///
+/// Nothing where the mapping asks for no task.
+#[must_use]
+pub fn preview(
+    mapping: &Mapping,
+    link: &crate::journal::LinkEntry,
+    handoffs: &[Handoff],
+    identities: &PerSide<Option<Identity>>,
+    now: Timestamp,
+) -> Option<Preview> {
+    use crate::handoff::{HandoffId, Witness, opens};
+    let spec = mapping.handoff.as_ref()?;
+    let task = spec.task.as_ref()?;
+    let rule = mapping.qualifications.iter().find(|it| spec.rules.contains(&it.name))?;
+    let would_be = Handoff {
+        id: HandoffId { link: link.id, nth: u32::try_from(handoffs.len()).ok()?.saturating_add(1) },
+        mapping: mapping.name.clone(),
+        rule: rule.name.clone(),
+        reason: rule.reason.clone(),
+        qualified_at: now,
+        witness: Witness::Lockstep,
+        groups: Default::default(),
+        facts: Default::default(),
+    };
+    let (handoff, earlier) = match handoffs.split_last() {
+        Some((last, earlier)) if !opens(handoffs) => (last, earlier),
+        _ => (&would_be, handoffs),
+    };
+    let seen = sight(mapping, &link.base, now);
+    let (_, calendar) = crate::handoff::level::calendar_of(spec, &seen);
+    let due = calendar.add(handoff.qualified_at, task.due);
+    let (base, records) = (&link.base, &link.records);
+    Some(of(task, &Ground { mapping, base, records, identities, handoff, earlier, now }, due))
+}
