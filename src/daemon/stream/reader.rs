@@ -142,9 +142,8 @@ impl<'a> Reader<'a> {
         let mut work: Option<BoxFuture<'_, Result<Place, End>>> = None;
         loop {
             if work.is_none()
-                && let Some(fetched) = self.waiting.pop_front()
+                && let Some(fetched) = self.all_that_waits()
             {
-                self.held -= fetched.events.len();
                 let place = self.place.clone();
                 work = Some(Box::pin(engine.take_in_events(events, plan, place, fetched)));
             }
@@ -196,6 +195,18 @@ impl<'a> Reader<'a> {
         self.waiting.push_back(fetched);
     }
 
+    /// Everything that waits to be written down, as one delivery: one commit serves what arrived
+    /// while the journal was at work.
+    fn all_that_waits(&mut self) -> Option<Fetched> {
+        let mut all = self.waiting.pop_front()?;
+        for more in self.waiting.drain(..) {
+            all.events.extend(more.events);
+            all.latest = more.latest;
+        }
+        self.held = 0;
+        Some(all)
+    }
+
     /// Something was written down, with this place behind it.
     fn took(&mut self, place: Place) {
         self.place = place;
@@ -215,7 +226,7 @@ impl<'a> Reader<'a> {
                 Err(end) => return end,
             }
         }
-        while let Some(fetched) = self.waiting.pop_front() {
+        if let Some(fetched) = self.all_that_waits() {
             let place = self.place.clone();
             match self.engine.take_in_events(self.events, self.plan, place, fetched).await {
                 Ok(place) => self.took(place),

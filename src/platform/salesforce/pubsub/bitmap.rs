@@ -93,7 +93,7 @@ mod tests {
 
         #[test]
         fn a_set_of_positions_survives(set in proptest::collection::btree_set(0_usize..120, 0..20)) {
-            let mut bytes = vec![0_u8; 15];
+            let mut bytes = [0_u8; 15];
             for place in &set {
                 bytes[14 - place / 8] |= 1 << (place % 8);
             }
