@@ -112,6 +112,3 @@ fn owner_of(owners: &Owners, id: &str) -> Option<Owner> {
     }
     owner.email.as_deref().map(Owner::person)
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,7 +30,6 @@ impl Waiting {
             lead: self.lead(),
             tables: vec![self.holds(now), self.fields(now), self.matches(now), self.rejects(now)],
             none: "Nothing waits for a person.",
-            ..Section::default()
         }
     }
 
