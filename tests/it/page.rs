@@ -120,12 +120,12 @@ fn handoffs() -> Vec<Handoff> {
                 }
                 4 => add(0.1, What::Rejected { reason: "INVALID_EMAIL_ADDRESS".into() }),
                 luck => {
-                    let record = RecordRef::salesforce("Lead", &format!("00Q{number:012}AAA"));
+                    let record = RecordRef::salesforce("Lead", format!("00Q{number:012}AAA"));
                     let how = if luck < 12 { How::Matched } else { How::Created };
                     let sent = 0.05 + random.f64() * 0.3;
                     add(sent, What::Sent { record, how });
                     add(sent, What::Assigned { to: owner.clone() });
-                    let task = RecordRef::salesforce("Task", &format!("00T{number:012}AAA"));
+                    let task = RecordRef::salesforce("Task", format!("00T{number:012}AAA"));
                     add(sent + 0.02, What::Tasked { task });
                     let touched = 10.0 + random.f64().powi(3) * 2_000.0;
                     if luck > 25 {

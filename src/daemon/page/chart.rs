@@ -142,9 +142,10 @@ fn draw<'a>(into: &'a mut String, bars: &[Bar], height: u32) -> Result<(), Refus
         .y_label_style(font.clone())
         .axis_style(FAINT)
         .draw()?;
-    for (faint, colour) in [(false, BAR), (true, FAINT)] {
-        let some = bars.iter().enumerate().filter(|(_, bar)| bar.faint == faint);
-        let data: Vec<(i32, f64)> = some.map(|(place, bar)| (row(place), bar.value)).collect();
+    // A series for each: the library's histogram draws the bars of one in no fixed order.
+    for (place, bar) in bars.iter().enumerate() {
+        let colour = if bar.faint { FAINT } else { BAR };
+        let data = [(row(place), bar.value)];
         chart.draw_series(
             Histogram::horizontal(&chart).style(colour.filled()).margin(6).data(data),
         )?;

@@ -390,5 +390,17 @@ fn only_the_first_of_many_are_shown() {
 #[test]
 fn the_page_as_it_is_read() {
     let html = document(&page("", Some(By::Source)), SERVED).unwrap();
-    insta::assert_snapshot!("page", html);
+    insta::assert_snapshot!("page", without_drawings(&html));
+}
+
+/// What stands in each drawing is the library's affair, and the order of its elements is not fixed.
+fn without_drawings(html: &str) -> String {
+    let mut text = String::new();
+    for (place, line) in html.split("</desc>").enumerate() {
+        let rest =
+            if place == 0 { Some(line) } else { line.find("</svg>").map(|end| &line[end..]) };
+        text.push_str(if place == 0 { "" } else { "</desc>" });
+        text.push_str(rest.unwrap());
+    }
+    text
 }
