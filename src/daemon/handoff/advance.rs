@@ -35,12 +35,17 @@ pub(in crate::daemon) fn advance(it: &mut Conclusion<'_>, plan: &Plan) {
         },
     };
     let scene = Scene { it, spec, plan, before: &before, after: &after, handoff: &current };
-    let mut facts = scene.arrival();
-    if opened.is_some() {
-        facts.extend(scene.exclusion());
-    } else {
-        facts.extend(scene.deeds());
-        facts.extend(scene.answers());
+    let kept = if opened.is_some() { scene.exclusion() } else { None };
+    // Whoever is kept from sales may have a record there all the same: it is synchronized, and not
+    // handed over.
+    let excluded = kept.is_some() || current.facts.has(FactKind::Excluded);
+    let mut facts = Vec::from_iter(kept);
+    if !excluded {
+        facts.extend(scene.arrival());
+        if opened.is_none() {
+            facts.extend(scene.deeds());
+            facts.extend(scene.answers());
+        }
     }
     if made
         && let (Some(_), Subject::Record { record, .. }) =
