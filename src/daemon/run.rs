@@ -165,7 +165,7 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
         tasks.spawn(door.serve(shared.stopping()));
     }
     spawn_loops(&mut tasks, &shared);
-    super::handoff::spawn(&mut tasks, &shared, None);
+    super::handoff::spawn(&mut tasks, &shared);
     tell(&[NotifyState::Ready, NotifyState::Status("signing in")]);
     tracing::info!(socket = %socket.display(), "running");
 

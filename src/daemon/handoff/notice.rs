@@ -207,7 +207,7 @@ impl Engine {
             }
             let problem = match notices.targets.get(&notice.webhook) {
                 Some(target) => send(notices, target, &name, &notice, now).await.err(),
-                None => Some("the settings have no address for it".to_owned()),
+                None => Some("no address is known for it".to_owned()),
             };
             let mut commit = Commit::new();
             match problem {

@@ -1,11 +1,13 @@
 //! The loops around the handoff's work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::Notices;
+use crate::daemon::connect::network;
 use crate::daemon::run::Shared;
 use crate::record::Side;
 
@@ -16,15 +18,17 @@ const SOON: Duration = Duration::from_millis(500);
 const NOTICES: Duration = Duration::from_secs(5);
 
 /// Starts the loops.
-pub(in crate::daemon) fn spawn(
-    tasks: &mut JoinSet<()>,
-    shared: &Arc<Shared>,
-    notices: Option<Notices>,
-) {
+pub(in crate::daemon) fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     tasks.spawn(work_loop(Arc::clone(shared)));
     tasks.spawn(follow_loop(Arc::clone(shared)));
-    if let Some(notices) = notices {
-        tasks.spawn(notice_loop(Arc::clone(shared), notices));
+    // No setting gives a receiver's address: the log says of each notice that it waits, and a day
+    // later that it is dropped.
+    match network() {
+        Ok(http) => {
+            let notices = Notices { http, targets: BTreeMap::new() };
+            tasks.spawn(notice_loop(Arc::clone(shared), notices));
+        }
+        Err(error) => tracing::error!(%error, "no notice can be delivered"),
     }
 }
 
