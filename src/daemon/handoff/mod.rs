@@ -1,6 +1,6 @@
 //! The handoff: opens one when a qualification fires, and carries it through.
 //!
-//! Settlements tell what became of a record ([`advance`]): it qualified, it is in Salesforce, somebody
+//! Settlements tell what became of a record (`advance`): it qualified, it is in Salesforce, somebody
 //! owns it, its status moved. That goes into the same commit as the settlement's base. What the
 //! handoff itself asks for is `work`: the task, what HubSpot is told, escalations. `follow` asks
 //! Salesforce what salespeople did. None of it delays a settlement.

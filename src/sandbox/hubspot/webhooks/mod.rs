@@ -1,7 +1,7 @@
 //! Webhooks: what apps want to hear about, and what is on its way to them.
 //!
 //! An app has one target URL and any number of subscriptions. Whatever happens to a record, whoever
-//! did it, becomes one event for each active subscription that it matches ([`event`]); events wait
+//! did it, becomes one event for each active subscription that it matches (`event`); events wait
 //! in a queue, and [`deliver`] makes signed requests of them. Nothing here sends or waits: the
 //! caller brings the time, sends what [`World::webhooks_due`] returns and says what came of it, so
 //! that the simulation delivers on virtual time by the code that the server delivers by.

@@ -1,13 +1,13 @@
 //! The event bus: change data capture as the Pub/Sub API tells it.
 //!
 //! The org's log of changes ([`changes`](super::changes)) becomes events: one transaction after the
-//! other, folded by record, encoded in Avro by the schema of the moment ([`publish`]). Events stand
+//! other, folded by record, encoded in Avro by the schema of the moment (`publish`). Events stand
 //! in one row of replay ids for all topics and are kept for 72 hours; a [`Subscription`] walks along
 //! that row ([`stream`]).
 //!
 //! Nothing here waits or sends: the caller brings the time and polls, so that the simulation reads
 //! the stream on virtual time and the server over gRPC by the same code. The bus begins to record
-//! with the first call to it, or with [`Bus::record`]; before that a change costs nothing.
+//! with the first call to it, or with `record_events`; before that a change costs nothing.
 //!
 //! Behaviour follows the Pub/Sub API and Change Data Capture guides and captured events.
 
