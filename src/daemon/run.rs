@@ -164,8 +164,9 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     if let Some(door) = webhooks::open(effective, &shared.engine).await? {
         tasks.spawn(door.serve(shared.stopping()));
     }
-    spawn_loops(&mut tasks, &shared);
     super::handoff::spawn(&mut tasks, &shared);
+    // The last before it is told that all stands: signing in tells how that goes.
+    spawn_loops(&mut tasks, &shared);
     tell(&[NotifyState::Ready, NotifyState::Status("signing in")]);
     tracing::info!(socket = %socket.display(), "running");
 
