@@ -153,8 +153,65 @@ fn step_and_value(normaliser: bool) -> impl Strategy<Value = (Step, Value)> {
 }
 
 #[test]
+fn a_domain_is_found_in_whatever_a_website_field_holds() {
+    let read = |text: &str| step("domain", Argument::Nothing).read(Value::text(text)).unwrap();
+    for website in [
+        "acme.com",
+        "Acme.COM",
+        "www.acme.com",
+        "WWW.Acme.com.",
+        "http://acme.com",
+        "https://www.Acme.com:443/about?x",
+        "https://www.acme.com/a:b@c/d?e=https://other.example/#f",
+        "https://user:secret@acme.com:8443",
+        "HTTPS://ACME.COM/#top",
+        "//acme.com/about",
+        "acme.com/about",
+        "acme.com:8080",
+        "acme.com?utm_source=x",
+        "acme.com#contact",
+        "http:acme.com",
+        "https:/acme.com",
+        "https:\\\\acme.com\\about",
+        "ftp://acme.com/file",
+        "acme.com/?next=https://other.example",
+        " https://acme.com ",
+        "mailto:sales@acme.com",
+        "sales@acme.com",
+        "http://www.acme.com.:80/",
+        "https://ＡＣＭＥ.com",
+        "https://acme%2ecom/",
+    ] {
+        assert_eq!(read(website), Value::text("acme.com"), "{website}");
+    }
+    for (website, domain) in [
+        ("https://shop.acme.co.uk/", "shop.acme.co.uk"),
+        ("https://www.Müller.example/über-uns", "xn--mller-kva.example"),
+        ("müller.example", "xn--mller-kva.example"),
+        ("xn--mller-kva.example", "xn--mller-kva.example"),
+        ("info@MÜLLER.example", "xn--mller-kva.example"),
+        ("localhost:3000", "localhost"),
+        ("http://192.0.2.7:8080/x", "192.0.2.7"),
+        // What is no address is left to be read by people.
+        ("42", "42"),
+        ("unknown", "unknown"),
+        ("n. a.", "n. a"),
+        ("www.", "www"),
+        ("https://", ""),
+        ("-", "-"),
+        ("", ""),
+    ] {
+        assert_eq!(read(website), Value::text(domain), "{website}");
+    }
+}
+
+#[test]
 fn a_domain_is_looked_for_as_people_write_it() {
     let spellings = (domain::DOMAIN.spellings.unwrap())("acme.example");
+    let unicode = (domain::DOMAIN.spellings.unwrap())("xn--mller-kva.example");
+    for usual in ["xn--mller-kva.example", "https://www.müller.example/", "müller.example"] {
+        assert!(unicode.contains(&usual.to_owned()), "{usual}: {unicode:?}");
+    }
     for usual in [
         "acme.example",
         "www.acme.example",
