@@ -1,13 +1,15 @@
 //! Signing in, through the real flows, against the sandbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lockstep::platform::auth::login::{Callback, Login, LoginSettings};
 use lockstep::platform::auth::{App, MemoryTokenStore, OAuth, TokenEndpoint, TokenStore};
-use lockstep::platform::transport::{Http, InProcess, RetrySettings, Tokens};
+use lockstep::platform::transport::{Http, InProcess, NetError, RetrySettings, Tokens};
 use lockstep::platform::{ErrorKind, auth};
 use lockstep::record::Side;
 use lockstep::sandbox::{Sandbox, SandboxClock, hubspot, salesforce};
@@ -140,6 +142,120 @@ async fn a_wrong_secret_is_no_reason_to_log_in_again() {
         (error.kind.clone(), error.code.as_deref()),
         (ErrorKind::Stop, Some("BAD_CLIENT_SECRET"))
     );
+}
+
+/// Posts a form to a token endpoint, with a client's credentials in the header where some are given, and
+/// returns the status and what the answer names as wrong.
+async fn ask_for_a_token(
+    http: &dyn Http,
+    endpoint: &str,
+    basic: Option<(&str, &str)>,
+    form: &[(&str, &str)],
+) -> (u16, String) {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let mut request = http::Request::post(endpoint)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Bytes::from(body))
+        .unwrap();
+    if let Some((id, secret)) = basic {
+        let value = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+        request.headers_mut().insert("authorization", value.parse().unwrap());
+    }
+    let answer = http.call(request).await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    let code = told["error"].as_str().unwrap_or_default();
+    (answer.status().as_u16(), code.to_owned())
+}
+
+/// Salesforce takes an app's credentials in the form or by HTTP Basic; HubSpot documents the form alone.
+#[tokio::test(start_paused = true)]
+async fn credentials_in_the_header_are_taken_where_the_platform_takes_them() {
+    let sandbox = sandbox();
+    let (id, secret) = (salesforce::oauth::CLIENT_ID, salesforce::oauth::CLIENT_SECRET);
+    let http = InProcess::new(sandbox.salesforce());
+    let token = "https://acme.my.salesforce.com/services/oauth2/token";
+    let grant = ("grant_type", "client_credentials");
+    let in_form = [grant, ("client_id", id), ("client_secret", secret)];
+    let both_wrong_in_form = [grant, ("client_id", id), ("client_secret", "wrong")];
+    for (basic, form, status, code) in [
+        (None, &in_form[..], 200, ""),
+        (Some((id, secret)), &[grant][..], 200, ""),
+        // The header goes before the form.
+        (Some((id, secret)), &both_wrong_in_form[..], 200, ""),
+        (Some((id, "wrong")), &in_form[..], 400, "invalid_client"),
+        (Some(("nobody", secret)), &[grant][..], 400, "invalid_client_id"),
+        (None, &[grant][..], 400, "invalid_client_id"),
+    ] {
+        let found = ask_for_a_token(&http, token, basic, form).await;
+        assert_eq!(found, (status, code.to_owned()), "{basic:?} {form:?}");
+    }
+
+    let (id, secret) = (hubspot::oauth::CLIENT_ID, hubspot::oauth::CLIENT_SECRET);
+    let http = InProcess::new(sandbox.hubspot());
+    let token = "https://api.hubapi.com/oauth/2026-03/token";
+    let form = [("grant_type", "refresh_token"), ("refresh_token", "any")];
+    let found = ask_for_a_token(&http, token, Some((id, secret)), &form).await;
+    assert_eq!(found, (400, "invalid_client".to_owned()), "the header is no credential there");
+    let form = [&form[..], &[("client_id", id), ("client_secret", secret)]].concat();
+    let found = ask_for_a_token(&http, token, None, &form).await;
+    assert_eq!(found, (400, "invalid_grant".to_owned()), "only the token is wrong");
+}
+
+/// Passes calls on and keeps what was asked.
+struct Watched {
+    inner: Arc<dyn Http>,
+    asked: Mutex<Vec<http::Request<Bytes>>>,
+}
+
+#[async_trait::async_trait]
+impl Http for Watched {
+    async fn call(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, NetError> {
+        self.asked.lock().unwrap().push(request.clone());
+        self.inner.call(request).await
+    }
+}
+
+/// The form is what both platforms take; a secret in a header or an address would stand in the logs of
+/// proxies.
+#[tokio::test(start_paused = true)]
+async fn our_own_credentials_go_in_the_form_on_both_sides() {
+    let sandbox = sandbox();
+    let salesforce = Flow {
+        side: Side::Salesforce,
+        http: Arc::new(InProcess::new(sandbox.salesforce())),
+        authorize: "https://acme.my.salesforce.com/services/oauth2/authorize",
+        token: "https://acme.my.salesforce.com/services/oauth2/token",
+        app: App {
+            id: salesforce::oauth::CLIENT_ID.into(),
+            secret: Some(SecretString::from(salesforce::oauth::CLIENT_SECRET)),
+        },
+    };
+    for mut flow in [hubspot_flow(&sandbox), salesforce] {
+        let watched = Arc::new(Watched { inner: Arc::clone(&flow.http), asked: Mutex::default() });
+        flow.http = Arc::clone(&watched) as Arc<dyn Http>;
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::default());
+        flow.log_in(&store).await;
+        flow.tokens(&store).token().await.unwrap();
+        if flow.side == Side::Salesforce {
+            let endpoint = flow.endpoint();
+            let tokens = OAuth::client_credentials(endpoint, flow.app.clone()).unwrap();
+            tokens.token().await.unwrap();
+        }
+        let secret = flow.app.secret.as_ref().unwrap().expose_secret();
+        let asked = watched.asked.lock().unwrap();
+        let to_token: Vec<_> =
+            asked.iter().filter(|request| request.uri().path().ends_with("/token")).collect();
+        let wanted = if flow.side == Side::Salesforce { 3 } else { 2 };
+        assert_eq!(to_token.len(), wanted, "{}", flow.side);
+        for request in to_token {
+            assert!(!request.headers().contains_key("authorization"), "{}", flow.side);
+            assert!(!request.uri().to_string().contains(secret), "{}", flow.side);
+            let form: Vec<(String, String)> =
+                url::form_urlencoded::parse(request.body()).into_owned().collect();
+            let sent = ("client_secret".to_owned(), secret.to_owned());
+            assert!(form.contains(&sent), "{} sends no secret in its form", flow.side);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
