@@ -57,6 +57,8 @@ fn both_units_run_what_exists_and_give_it_what_it_needs() {
         assert!(seconds(one("Service.TimeoutStopSec")) > stop, "{name} kills before the stop ends");
         assert_eq!(one("Service.RestartPreventExitStatus"), "2");
         assert_eq!(one("Service.StateDirectoryMode"), "0700");
+        // The program's own variables would go before the administrator's settings file.
+        assert_eq!(one("Service.Environment"), "MALLOC_ARENA_MAX=2");
         for credential in &unit["Service.LoadCredential"] {
             let (id, _) = credential.split_once(':').unwrap();
             let known = [
