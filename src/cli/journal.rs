@@ -8,18 +8,23 @@ use clap::{ArgMatches, Args, Subcommand};
 use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::journal_options;
-use crate::journal::{Report, check, salvage};
+use crate::journal::{Report, check, compact, salvage};
 
 pub(super) const COMMAND: Command = Command {
     name: "journal",
-    about: "Check the journal, copy it, rescue what is readable of a damaged one",
+    about: "Check the journal, copy it, make it small, rescue what is readable of a damaged one",
     long: "\
 The journal is what Lockstep remembers: links, what both sides last agreed on, what waits, history.
 These commands need it for themselves: stop the service first. What a damaged journal loses is found
 again on both platforms; the history of it is not.
 
+The service makes the journal small by itself when it starts and most of the files is dead space;
+`compact` does so at any time. It needs room for a copy of what lives, and a crash on the way leaves the
+old files or the new ones, each whole.
+
 Examples:
   lockstep journal check
+  lockstep journal compact
   lockstep journal copy /var/backups/lockstep-journal
   lockstep journal salvage
   lockstep journal salvage --to /var/lib/lockstep/rescued",
@@ -43,6 +48,8 @@ enum Action {
         /// The new directory
         to: PathBuf,
     },
+    /// Make the journal's files small: leave the dead space behind
+    Compact,
     /// Copy what is readable into a new journal and put it in the old one's place
     Salvage {
         /// Leave the old one in place and make the new one here
@@ -85,8 +92,35 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
             }
             Ok(Exit::Done)
         }
+        Action::Compact => made_small(out, &dir, &options),
         Action::Salvage { to } => rescue(out, &dir, to, &options),
     }
+}
+
+fn made_small(
+    out: &Output,
+    dir: &Path,
+    options: &crate::journal::Options,
+) -> Result<Exit, Failure> {
+    let bar = out.progress(0, "compacting");
+    let compacted = compact(dir, options, &mut |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let compacted = compacted?;
+    if out.json() {
+        out.value(&serde_json::json!({
+            "rows": compacted.rows, "before": compacted.before, "after": compacted.after,
+            "journal": dir,
+        }));
+    } else {
+        let size = |bytes: u64| indicatif::HumanBytes(bytes).to_string();
+        let (before, after) = (size(compacted.before), size(compacted.after));
+        let rows = compacted.rows;
+        out.line(format!("{}: {before} before, {after} now, {rows} values", dir.display()));
+    }
+    Ok(Exit::Done)
 }
 
 fn rescue(

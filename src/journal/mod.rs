@@ -44,7 +44,7 @@ pub use questions::{
     ConflictEntry, Hold, MatchChoice, MatchEntry, RejectEntry, RejectPlace, WHOLE_RECORD,
 };
 pub use salvage::{Salvaged, check, salvage};
-pub use sled::Options;
+pub use sled::{Compacted, Options, compact};
 pub use store::{Store, Usage};
 
 #[cfg(test)]

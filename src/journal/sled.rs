@@ -36,6 +36,10 @@ const HEAD: &str = "HEAD";
 /// How many rows a copy carries over at a time.
 const COPY_ROWS: usize = 100;
 
+/// How many times as large as keys and values fresh files may be: the log's own words, pages, and
+/// what is written twice while it is filled.
+const COPY_FACTOR: u64 = 4;
+
 /// How the database is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -59,6 +63,39 @@ impl Default for Options {
             dead_factor: 8,
         }
     }
+}
+
+/// What a compaction came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// Values that were copied.
+    pub rows: u64,
+    /// Bytes on disk before.
+    pub before: u64,
+    /// Bytes on disk afterwards.
+    pub after: u64,
+}
+
+/// Copies what lives in the journal in `dir` into fresh files, which take the old ones' place once
+/// they are whole and synced: a crash on the way leaves the old or the new ones, and the next opening
+/// clears away the others. `progress` is told of values that were copied and of how many there are.
+///
+/// # Errors
+/// [`Error::InUse`] while another process has it open; [`Error::Damaged`], which leaves everything as
+/// it is; [`Error::Full`] where there is no room for both; [`Error::Io`].
+pub fn compact(
+    dir: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Compacted, Error> {
+    let mut store = SledStore::open_behind(dir, options)?;
+    store.head.number = store.opened()?.not_behind(store.head.number)?;
+    let before = store.usage().disk;
+    let (rows, bytes) = store.live()?;
+    store.check_room_for(bytes)?;
+    progress(0, rows);
+    store.copy(&mut |copied| progress(copied, rows))?;
+    Ok(Compacted { rows, before, after: store.usage().disk })
 }
 
 /// The database in a directory.
@@ -120,7 +157,7 @@ impl SledStore {
         let mut store = Self::open_behind(dir, options)?;
         store.head.number = store.opened()?.not_behind(store.head.number)?;
         if store.is_mostly_dead()? {
-            store.copy()?;
+            store.copy(&mut |_| {})?;
         }
         Ok(store)
     }
@@ -186,11 +223,11 @@ impl SledStore {
     }
 
     /// Copies what lives into fresh files and puts them in place of the old ones. A crash on the
-    /// way leaves one or the other whole.
-    fn copy(&mut self) -> Result<(), Error> {
+    /// way leaves one or the other whole. Tells how many rows were copied so far.
+    fn copy(&mut self, copied: &mut dyn FnMut(u64)) -> Result<(), Error> {
         let renamed = |error: std::io::Error| Error::io("renamed", &error);
         let (db, new, old) = (self.dir.join(DB), self.dir.join(NEW), self.dir.join(OLD));
-        copy_rows(self.opened()?, &new, &self.options)?;
+        copy_rows(self.opened()?, &new, &self.options, copied)?;
         sync_dir(&self.dir)?;
         self.open = None;
         fs::rename(&db, &old).map_err(renamed)?;
@@ -199,6 +236,32 @@ impl SledStore {
         fs::remove_dir_all(&old).map_err(renamed)?;
         self.open = Some(open_db(&db, &self.options)?);
         Ok(())
+    }
+
+    /// How many rows there are, and the bytes of their keys and values.
+    fn live(&self) -> Result<(u64, u64), Error> {
+        let (mut rows, mut bytes) = (0, 0);
+        for row in self.opened()?.db.iter() {
+            let (key, value) = row.map_err(|error| engine("read", &error))?;
+            rows += 1;
+            bytes += (key.len() + value.len()) as u64;
+        }
+        Ok((rows, bytes))
+    }
+
+    /// Refuses a copy for which the file system has no room beside the old files.
+    fn check_room_for(&self, live: u64) -> Result<(), Error> {
+        let needed = live.saturating_mul(COPY_FACTOR).saturating_add(self.options.reserve_bytes);
+        match free_bytes(&self.dir) {
+            Some(free) if free < needed => Err(Error::Full {
+                detail: format!(
+                    "{} MiB are free, a copy beside the old files may take {} MiB",
+                    free >> 20,
+                    needed.div_ceil(1 << 20)
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses to write where the file system is nearly full.
@@ -426,14 +489,19 @@ fn open_db(path: &Path, options: &Options) -> Result<Opened, Error> {
 }
 
 /// Copies every row into a fresh database and makes it durable.
-fn copy_rows(from: &Opened, to: &Path, options: &Options) -> Result<(), Error> {
+fn copy_rows(
+    from: &Opened,
+    to: &Path,
+    options: &Options,
+    copied: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
     let io = |error: std::io::Error| Error::io("copied", &error);
     if to.exists() {
         fs::remove_dir_all(to).map_err(io)?;
     }
     let target = open_db(to, options)?;
     let mut batch = ::sled::Batch::default();
-    let mut size = 0;
+    let (mut size, mut sum) = (0, 0);
     for row in from.db.iter() {
         let (key, value) = row.map_err(|error| engine("read", &error))?;
         batch.insert(key, value);
@@ -442,9 +510,12 @@ fn copy_rows(from: &Opened, to: &Path, options: &Options) -> Result<(), Error> {
             let full = std::mem::take(&mut batch);
             target.db.apply_batch(full).map_err(|error| engine("copied", &error))?;
             pump();
+            sum += COPY_ROWS as u64;
+            copied(sum);
             size = 0;
         }
     }
+    copied(sum + size as u64);
     target.db.apply_batch(batch).map_err(|error| engine("copied", &error))?;
     let number = from.number()?.to_be_bytes();
     target.head.insert(HEAD, &number).map_err(|error| engine("copied", &error))?;

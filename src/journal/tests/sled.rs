@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use super::support::*;
 use crate::journal::sled::SledStore;
 use crate::journal::store::{Op, Span, Store};
-use crate::journal::{Error, Options, check, salvage};
+use crate::journal::{Error, Options, check, compact, salvage};
 
 fn rows(from: u32, to: u32) -> Vec<Op> {
     (from..to).map(|n| Op::Put(n.to_be_bytes().to_vec(), vec![b'v'; 300])).collect()
@@ -164,6 +164,62 @@ fn the_files_stay_small_under_churn_and_a_copy_makes_them_small_again() {
     let store = SledStore::open(dir.path(), &eager).unwrap();
     assert_eq!(count(&store), 1_000);
     assert!(store.usage().disk <= grown, "{} of {grown}", store.usage().disk);
+}
+
+#[test]
+fn a_journal_is_compacted_on_demand_by_one_process_that_has_it() {
+    let dir = Dir::new();
+    let mut store = SledStore::open(dir.path(), &options()).unwrap();
+    for round in 0..40u32 {
+        store.write(&rows(0, 500)).unwrap();
+        store.write(&rows(round * 500, round * 500 + 500)).unwrap();
+        store.sync().unwrap();
+    }
+    let all = store.scan(&Span::all(), usize::MAX).unwrap();
+    let dead = (1_000..20_000u32).map(|n| Op::Delete(n.to_be_bytes().to_vec()));
+    for part in dead.collect::<Vec<_>>().chunks(100) {
+        store.write(part).unwrap();
+    }
+    store.sync().unwrap();
+    let nobody = &mut |_, _| panic!("it began although another has the journal");
+    let error = compact(dir.path(), &options(), nobody).unwrap_err();
+    assert!(matches!(&error, Error::InUse { holder, .. } if holder.contains("process")), "{error}");
+    drop(store);
+
+    // Without room for both copies nothing is begun and nothing is lost.
+    let narrow = Options { reserve_bytes: u64::MAX / 2, ..options() };
+    let nobody = &mut |_, _| panic!("it began although there is no room");
+    assert!(matches!(compact(dir.path(), &narrow, nobody), Err(Error::Full { .. })));
+
+    let mut told = Vec::new();
+    let done = compact(dir.path(), &options(), &mut |done, of| told.push((done, of))).unwrap();
+    assert_eq!(done.rows, 1_000);
+    assert!(done.after < done.before, "{done:?}");
+    assert_eq!((told[0], told[told.len() - 1]), ((0, 1_000), (1_000, 1_000)));
+    assert!(told.is_sorted(), "{told:?}");
+    let mut store = SledStore::open(dir.path(), &options()).unwrap();
+    assert_eq!(store.scan(&Span::all(), usize::MAX).unwrap(), all[..1_000]);
+    // The number of the last flush came along: what follows is not taken for a cut file.
+    store.write(&rows(5_000, 5_001)).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    assert_eq!(count(&SledStore::open(dir.path(), &options()).unwrap()), 1_001);
+    for leftover in ["db.new", "db.old"] {
+        assert!(!dir.path().join(leftover).exists(), "{leftover}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_left_as_it_is_by_a_compaction() {
+    let dir = Dir::new();
+    filled(&dir, 3_000);
+    let path = dir.path().join("db/db");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let cut = file.metadata().unwrap().len() / 2;
+    file.set_len(cut).unwrap();
+    let error = compact(dir.path(), &options(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(path.exists() && !dir.path().join("db.new").exists());
 }
 
 #[test]
