@@ -14,10 +14,12 @@ pub(super) const COMMAND: Command = Command {
 A hold stops plans that together would change too much: too many records, too many deletions, a side
 that is suddenly empty. Nothing of it is written until it is released; a mapping file that is put
 right instead makes the plans harmless, and releasing them then writes little. The settings' section
-[limits] says when plans are held.
+[limits] says when plans are held. Where the service does not run, what is released is noted in its
+journal and carried out when it starts.
 
 Examples:
   lockstep holds list
+  lockstep holds list --all --json
   lockstep holds release 3",
     hidden: false,
     augment: Arguments::augment_args,

@@ -14,12 +14,13 @@ pub(super) const COMMAND: Command = Command {
 A link says that two records are the same person, company or deal. Links are made by the id fields
 and matching keys of the mapping; where those are wrong or missing, they are made here. Two records
 that are linked by hand meet for the first time: each field's `first` rule decides. Ending a link
-changes neither record.
+changes neither record; history keeps the reason that is given.
 
 Examples:
   lockstep links find ann@example.com
   lockstep links add people 151 00QD000000IRFmaMAH
-  lockstep links remove L12",
+  lockstep links remove L12
+  lockstep links remove L12 --reason namesakes",
     hidden: false,
     augment: Arguments::augment_args,
     run,
@@ -53,6 +54,9 @@ enum Action {
         /// The link's number
         #[arg(value_parser = super::parse::link)]
         link: LinkId,
+        /// Why, for history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 
@@ -65,7 +69,9 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         Action::Add { mapping, hubspot, salesforce } => {
             vec![context.ask_for(&Request::AddLink { mapping, hubspot, salesforce })?]
         }
-        Action::Remove { link } => vec![context.ask_for(&Request::RemoveLink { link })?],
+        Action::Remove { link, reason } => {
+            vec![context.ask_for(&Request::RemoveLink { link, reason })?]
+        }
     };
     if out.json() {
         out.value(&links);

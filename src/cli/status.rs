@@ -18,8 +18,9 @@ pub(super) const COMMAND: Command = Command {
     name: "status",
     about: "Show how the service is doing: sides, mappings, what waits, what is wrong",
     long: "\
-Asks the running service; where none runs, says what its journal says. The exit code is 0 where all is well, 1 where something waits for a person or
-is late, 2 where the service does not run or a side cannot be used.
+Asks the running service; where none runs, says what its journal says. The exit code is 0 where all is
+well, 1 where something waits for a person or is late, 2 where the service does not run or a side
+cannot be used.
 
 Examples:
   lockstep status
@@ -193,6 +194,13 @@ fn told(out: &Output, status: &Status) {
         ]);
     }
     out.print_table(&table);
+    for mapping in status.mappings.iter().filter(|mapping| mapping.owners_left > 0) {
+        out.line(format!(
+            "{}: an owner was left as it was {} times, known to nobody across by e-mail ([owners] \
+             unknown = \"leave\")",
+            mapping.mapping, mapping.owners_left,
+        ));
+    }
     out.line("");
     out.line(format!(
         "{} holds, {} being settled, journal {} MiB",

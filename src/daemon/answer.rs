@@ -125,6 +125,11 @@ impl Answerer for Office {
                 let identities = PerSide::from_fn(|side| states.get(side).identity.clone());
                 return json(&desk.handoff_preview(of, &identities).await?);
             }
+            // What the limits have counted of the mapping is to be forgotten, which only this process
+            // knows.
+            Request::ReleaseHold { hold } => {
+                return json(&HoldView::new(&engine.release_hold(*hold).await?));
+            }
             _ => {}
         }
         if let Some(answer) = desk.answer(&request).await {
@@ -135,9 +140,6 @@ impl Answerer for Office {
         match request {
             Request::Status => json(&self.status().await?),
             Request::Health => json(&Health::of(&self.status().await?)),
-            Request::ReleaseHold { hold } => {
-                json(&HoldView::new(&engine.release_hold(hold).await?))
-            }
             Request::Reload => json(&reload_and_tell(&self.shared).await),
             Request::Sync => {
                 let heeded = engine.listen().await?;

@@ -12,6 +12,7 @@ use super::handoff::Handed;
 use super::history::{lines, of_link};
 use super::limit::settle_mark;
 use super::settle::Settled;
+use super::status::OWNERS_LEFT;
 use super::trouble::Trouble;
 use super::write::{Fate, Written};
 use crate::journal::{
@@ -531,7 +532,7 @@ impl<'a> Conclusion<'a> {
             .map(|(side, _)| side)
             .collect();
         if plan.decisions.iter().any(|decision| decision.rule == OWNER_UNKNOWN) {
-            self.commit.count(&self.mapping.name, format!("left.{OWNER_UNKNOWN}"), 1, self.now);
+            self.commit.count(&self.mapping.name, OWNERS_LEFT, 1, self.now);
         }
         for line in lines(self.case, plan, self.now) {
             if line.side.is_some_and(|side| open.contains(&side)) {

@@ -69,6 +69,9 @@ pub enum Request {
     RemoveLink {
         /// The link.
         link: LinkId,
+        /// Why, in the person's words, for history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Open conflicts and ambiguous matches.
     Conflicts {
@@ -409,7 +412,8 @@ mod tests {
                 hubspot: "1".into(),
                 salesforce: "2".into(),
             },
-            Request::RemoveLink { link: LinkId(12) },
+            Request::RemoveLink { link: LinkId(12), reason: None },
+            Request::RemoveLink { link: LinkId(12), reason: Some("two people".into()) },
             Request::Conflicts { mapping: None, limit: 10 },
             Request::Resolve {
                 link: LinkId(1),

@@ -8,10 +8,10 @@ use super::Engine;
 use super::case::Case;
 use super::engine::lock;
 use super::trouble::Trouble;
-use crate::journal::{Commit, Heard, Hold, Lane, Subject};
+use crate::journal::{Commit, Error as JournalError, Heard, Hold, Journal, Subject};
 use crate::mapping::Mapping;
 use crate::reconcile::limit::Breach;
-use crate::record::{Change, RecordRef, Source};
+use crate::record::{Change, LinkId, RecordRef, Source};
 
 /// The journal's area that says which hold an entry waits for.
 const HELD: &str = "held";
@@ -120,51 +120,55 @@ impl Engine {
     /// # Errors
     /// Where the journal knows no such hold or cannot be used now.
     pub async fn release_hold(&self, id: u64) -> Result<Hold, Trouble> {
-        let now = self.clock.now();
-        let hold = self.journal.release_hold(id, now).await?;
+        let hold = release(&self.journal, id, self.clock.now()).await?;
         if let Some(mapping) = &hold.mapping {
             lock(&self.limiter).release(mapping);
-        }
-        let mut after = None;
-        loop {
-            let page = self.journal.pending_page(after.clone(), 200).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.subject.clone());
-            for entry in &page {
-                if self.journal.kept::<u64>(HELD, &entry.subject.to_string()).await? != Some(id) {
-                    continue;
-                }
-                let record = match &entry.subject {
-                    Subject::Record { record, .. } => Some(record.clone()),
-                    Subject::Link(link) => self.any_record(*link).await?,
-                };
-                let Some(record) = record else { continue };
-                self.hear_one(&entry.mapping, record, entry.lane, now).await?;
-            }
         }
         self.wake.notify_one();
         Ok(hold)
     }
+}
 
-    async fn any_record(&self, link: crate::record::LinkId) -> Result<Option<RecordRef>, Trouble> {
-        let link = self.journal.link(link).await?;
-        Ok(link.and_then(|link| link.records.iter().find_map(|(_, record)| record.clone())))
+/// Marks a hold as released and puts what waited for it in line again, also where no daemon runs:
+/// the next one settles it. Repeating it after a crash on the way puts the rest in line.
+///
+/// # Errors
+/// Where the journal knows no such hold or cannot be used now.
+pub(super) async fn release(
+    journal: &Journal,
+    id: u64,
+    now: Timestamp,
+) -> Result<Hold, JournalError> {
+    let hold = journal.release_hold(id, now).await?;
+    let mut after = None;
+    loop {
+        let page = journal.pending_page(after.clone(), 200).await?;
+        let Some(last) = page.last() else { return Ok(hold) };
+        after = Some(last.subject.clone());
+        let mut heard = Vec::new();
+        for entry in &page {
+            if journal.kept::<u64>(HELD, &entry.subject.to_string()).await? != Some(id) {
+                continue;
+            }
+            let record = match &entry.subject {
+                Subject::Record { record, .. } => Some(record.clone()),
+                Subject::Link(link) => any_record(journal, *link).await?,
+            };
+            heard.extend(record.map(|record| Heard {
+                mapping: entry.mapping.clone(),
+                lane: entry.lane,
+                change: Change::touched(record, Source::Person),
+                at: now,
+                not_before: None,
+            }));
+        }
+        journal.hear(heard, None).await?;
     }
+}
 
-    /// Puts one record in line because a person asked for it.
-    pub(super) async fn hear_one(
-        &self,
-        mapping: &str,
-        record: RecordRef,
-        lane: Lane,
-        now: Timestamp,
-    ) -> Result<(), Trouble> {
-        let change = Change::touched(record, Source::Person);
-        let mapping = mapping.to_owned();
-        let heard = Heard { mapping, lane, change, at: now, not_before: None };
-        self.hear(vec![heard], None).await?;
-        Ok(())
-    }
+async fn any_record(journal: &Journal, link: LinkId) -> Result<Option<RecordRef>, JournalError> {
+    let link = journal.link(link).await?;
+    Ok(link.and_then(|link| link.records.iter().find_map(|(_, record)| record.clone())))
 }
 
 /// How many plans a hold shows.

@@ -70,6 +70,7 @@ impl Desk<'_> {
     /// | `rejects` | a list of [`RejectView`] |
     /// | `retry_rejects`, `drop_rejects` | how many |
     /// | `holds` | a list of [`HoldView`] |
+    /// | `release_hold` | [`HoldView`] |
     /// | `handoffs` | a list of [`HandoffView`] |
     /// | `handoff_preview` | [`Preview`](super::handoff::Preview) |
     /// | `report` | [`Report`](crate::handoff::report::Report) |
@@ -101,7 +102,12 @@ impl Desk<'_> {
             Request::AddLink { mapping, hubspot, salesforce } => {
                 self.add_link(mapping, hubspot, salesforce).await.and_then(|it| json(&it))
             }
-            Request::RemoveLink { link } => self.remove_link(*link).await.and_then(|it| json(&it)),
+            Request::RemoveLink { link, reason } => {
+                self.remove_link(*link, reason.as_deref()).await.and_then(|it| json(&it))
+            }
+            Request::ReleaseHold { hold } => {
+                self.release_hold(*hold).await.and_then(|it| json(&it))
+            }
             Request::Resolve { link, field, take } => {
                 self.resolve(*link, field, take).await.map(|()| Json::Null)
             }
@@ -114,7 +120,6 @@ impl Desk<'_> {
             Request::DropRejects { of } => self.drop_rejects(of).await.and_then(|it| json(&it)),
             Request::Status
             | Request::Health
-            | Request::ReleaseHold { .. }
             | Request::Plan { .. }
             | Request::Sync
             | Request::Reload => return None,

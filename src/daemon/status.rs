@@ -29,6 +29,9 @@ const MUCH: f64 = 0.9;
 /// The share of the delivered events of 24 hours from which on people are told.
 const MUCH_DELIVERED: f64 = 0.8;
 
+/// The counter of owners that were left as they were.
+pub(super) const OWNERS_LEFT: &str = "left.owner unknown";
+
 /// How the service is doing, in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -155,6 +158,10 @@ pub struct MappingStatus {
     pub matches: u64,
     /// Refused writes.
     pub rejects: u64,
+    /// How often a settlement left an owner as it was because nobody across is known by that
+    /// owner's e-mail address, and the mapping says `[owners] unknown = "leave"`.
+    #[serde(default)]
+    pub owners_left: u64,
     /// What is being taken in, where something is.
     pub taking_in: Option<TakingIn>,
 }
@@ -469,6 +476,7 @@ fn mapping_status(
         conflicts: count("conflicts.open"),
         matches: count("matches.open"),
         rejects: count("rejects.open"),
+        owners_left: count(OWNERS_LEFT),
         taking_in,
     }
 }
@@ -538,6 +546,16 @@ mod tests {
     }
 
     #[test]
+    fn owners_that_were_left_are_counted_by_mapping() {
+        assert_eq!(OWNERS_LEFT, format!("left.{}", crate::reconcile::OWNER_UNKNOWN));
+        let counters = BTreeMap::from([(OWNERS_LEFT.to_owned(), 3), ("rejects.open".into(), 1)]);
+        let mappings = BTreeMap::from([("people".to_owned(), counters)]);
+        let statistics = Statistics { mappings, ..Statistics::default() };
+        assert_eq!(mapping_status("people", &statistics, None).owners_left, 3);
+        assert_eq!(mapping_status("deals", &statistics, None).owners_left, 0);
+    }
+
+    #[test]
     fn what_is_urgent_is_late_sooner_and_what_is_taken_in_never_is() {
         for (lane, minutes, late) in [
             (Lane::Handoff, 4, false),
@@ -574,6 +592,7 @@ mod tests {
             conflicts,
             matches,
             rejects,
+            owners_left: 0,
             taking_in: None,
         };
         let found = waiting_problems(&[mapping(1, 2, 0), mapping(3, 0, 0)], 0);

@@ -74,6 +74,7 @@ fn status(name: &str) -> Status {
             conflicts: 1,
             matches: 1,
             rejects: 1,
+            owners_left: 0,
             taking_in: Some(TakingIn {
                 why: format!("the field {name}"),
                 since: now(),

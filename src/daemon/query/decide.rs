@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use jiff::{Timestamp, civil};
 
 use super::find::{link_id, records};
-use super::view::LinkView;
+use super::view::{HoldView, LinkView};
 use super::{Desk, MOST};
 use crate::daemon::control::{Refused, RefusedKind, Take};
+use crate::daemon::limit::release;
 use crate::journal::{
-    Commit, Heard, HistoryLine, LINK_ITSELF, Lane, LinkEntry, LinkState, MatchChoice, MatchEntry,
-    RejectEntry, Subject,
+    Commit, Error as JournalError, Heard, HistoryLine, LINK_ITSELF, Lane, LinkEntry, LinkState,
+    MatchChoice, MatchEntry, RejectEntry, Subject,
 };
 use crate::mapping::{Field, Kind, Mapping};
 use crate::reconcile::Resolution;
@@ -19,6 +20,9 @@ use crate::record::{Change, LinkId, Number, PerSide, RecordRef, Side, Source, Va
 
 /// The rule by which history knows a person's decision.
 const PERSON: &str = "person";
+
+/// The most characters of a person's reason: it stands in history.
+const LONGEST_REASON: usize = 500;
 
 fn not_found(what: impl Into<String>) -> Refused {
     Refused::new(RefusedKind::NotFound, what)
@@ -158,25 +162,43 @@ impl Desk<'_> {
         Ok(LinkView::new(&link))
     }
 
-    pub(super) async fn remove_link(self, id: LinkId) -> Result<LinkView, Refused> {
+    pub(super) async fn remove_link(
+        self,
+        id: LinkId,
+        reason: Option<&str>,
+    ) -> Result<LinkView, Refused> {
         let mut link = self.link(id).await?;
         if matches!(link.state, LinkState::Unlinked { .. } | LinkState::Retired { .. }) {
             return Err(usage(format!("{id} has ended already")));
         }
-        // No record was deleted; the state keeps both from being linked or created anew.
-        link.state = LinkState::Unlinked {
-            deleted: Side::Salesforce,
-            reason: "ended by a person".to_owned(),
-            at: self.now,
+        let reason = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+            Some(reason) if reason.chars().count() > LONGEST_REASON => {
+                return Err(usage(format!("the reason has more than {LONGEST_REASON} characters")));
+            }
+            Some(reason) => format!("ended by a person: {reason}"),
+            None => "ended by a person".to_owned(),
         };
+        // No record was deleted; the state keeps both from being linked or created anew.
+        link.state =
+            LinkState::Unlinked { deleted: Side::Salesforce, reason: reason.clone(), at: self.now };
         let mut commit = Commit::new();
         commit
             .conflicts(id, &link.mapping, std::collections::BTreeMap::new())
             .rejects(Subject::Link(id), Vec::new())
-            .history(self.line(id, "ended by a person"))
+            .history(self.line(id, &reason))
             .link(link.clone());
         self.journal.commit(commit).await?;
         Ok(LinkView::new(&link))
+    }
+
+    pub(super) async fn release_hold(self, id: u64) -> Result<HoldView, Refused> {
+        let hold = release(self.journal, id, self.now).await.map_err(|error| match error {
+            JournalError::Absent { .. } => {
+                Refused::from(error).hint("`lockstep holds list` shows those that wait")
+            }
+            other => other.into(),
+        })?;
+        Ok(HoldView::new(&hold))
     }
 
     fn line(self, link: LinkId, reason: &str) -> HistoryLine {

@@ -5,11 +5,12 @@ use serde_json::json;
 use super::*;
 use crate::daemon::control::Take;
 use crate::journal::{
-    Commit, Disk, HistoryLine, LinkEntry, MatchEntry, MemoryStore, RejectEntry, WHOLE_RECORD,
+    Commit, Disk, Heard, HistoryLine, Hold, Lane, LinkEntry, MatchEntry, MemoryStore, RejectEntry,
+    WHOLE_RECORD,
 };
 use crate::mapping::load;
 use crate::reconcile::OpenConflict;
-use crate::record::{LinkId, PerSide, RecordRef, Side, Value};
+use crate::record::{Change, LinkId, PerSide, RecordRef, Side, Source, Value};
 
 const LEAD: &str = "00QD000000IRFmaMAH";
 
@@ -218,12 +219,21 @@ async fn links_are_made_and_ended_by_hand() {
         Request::AddLink { mapping: "nope".into(), hubspot: "1".into(), salesforce: LEAD.into() };
     assert!(office.ask(other).await.unwrap_err().hint.unwrap().contains("people"));
 
-    let ended = office.ask(Request::RemoveLink { link: LinkId(1) }).await.unwrap();
+    let end = |reason: Option<&str>| Request::RemoveLink {
+        link: LinkId(1),
+        reason: reason.map(str::to_owned),
+    };
+    let wordy = office.ask(end(Some(&"x".repeat(501)))).await.unwrap_err();
+    assert_eq!(wordy.kind, RefusedKind::Usage);
+    let ended = office.ask(end(Some(" two people, one address "))).await.unwrap();
     assert_eq!(ended["state"], json!("unlinked"));
-    assert_eq!(ended["why"], json!("ended by a person"));
+    assert_eq!(ended["why"], json!("ended by a person: two people, one address"));
+    let lines = Request::History { of: "L1".into(), limit: 1, before: None };
+    let lines = office.ask(lines).await.unwrap();
+    assert_eq!(lines[0]["reason"], ended["why"], "history does not say why");
     let open = office.ask(Request::Conflicts { mapping: None, limit: 10 }).await.unwrap();
     assert_eq!(open["fields"], json!([]));
-    assert!(office.ask(Request::RemoveLink { link: LinkId(1) }).await.is_err());
+    assert!(office.ask(end(None)).await.is_err());
 
     let made = office.ask(add("151", LEAD)).await.unwrap();
     let number: u64 = made["link"].as_str().unwrap()[1..].parse().unwrap();
@@ -231,6 +241,61 @@ async fn links_are_made_and_ended_by_hand() {
     assert!(office.waits(Subject::Link(LinkId(number))).await);
     let lines = Request::History { of: format!("L{number}"), limit: 9, before: None };
     assert_eq!(office.ask(lines).await.unwrap()[0]["reason"], json!("linked by a person"));
+}
+
+#[tokio::test]
+async fn a_hold_is_released_without_a_daemon() {
+    let office = Office::new().await;
+    let journal = &office.journal;
+    let heard = |record: RecordRef| Heard {
+        mapping: "people".into(),
+        lane: Lane::Ordinary,
+        change: Change::touched(record, Source::Poll),
+        at: at(1),
+        not_before: None,
+    };
+    let lone = RecordRef::hubspot("contacts", "900");
+    let link = RecordRef::hubspot("contacts", "151");
+    let other = RecordRef::hubspot("contacts", "901");
+    let all = [&lone, &link, &other].map(|record| heard(record.clone()));
+    journal.hear(all.to_vec(), None).await.unwrap();
+    let subject =
+        |record: &RecordRef| Subject::Record { mapping: "people".into(), record: record.clone() };
+    let id = journal.new_hold().await.unwrap();
+    let mut commit = Commit::new();
+    commit.hold(Hold {
+        id,
+        mapping: Some("people".into()),
+        reason: "2 of 2 links would change".into(),
+        count: 2,
+        since: at(2),
+        sample: Vec::new(),
+        released: None,
+    });
+    // The third waits for its time as well, and for no hold.
+    for (held, subject) in
+        [(true, subject(&lone)), (true, Subject::Link(LinkId(1))), (false, subject(&other))]
+    {
+        let version = journal.pending(subject.clone()).await.unwrap().unwrap().version;
+        if held {
+            commit.keep("held", subject.to_string(), &id);
+        }
+        commit.postpone(subject, version, at(1_000_000), None);
+    }
+    journal.commit(commit).await.unwrap();
+    let due = async |subject: Subject| journal.pending(subject).await.unwrap().unwrap().due;
+    assert_eq!(due(subject(&lone)).await, at(1_000_000));
+
+    let held = office.ask(Request::ReleaseHold { hold: id }).await.unwrap();
+    assert_eq!(held["released"], json!(at(100)));
+    assert!(due(subject(&lone)).await <= at(100));
+    assert!(due(Subject::Link(LinkId(1))).await <= at(100));
+    assert_eq!(due(subject(&other)).await, at(1_000_000), "it waits for something else");
+    let again = office.ask(Request::ReleaseHold { hold: id }).await.unwrap();
+    assert_eq!(again["released"], held["released"]);
+    let none = office.ask(Request::ReleaseHold { hold: 99 }).await.unwrap_err();
+    assert_eq!(none.kind, RefusedKind::NotFound);
+    assert!(none.hint.unwrap().contains("holds list"));
 }
 
 #[test]
