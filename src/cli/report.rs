@@ -1,5 +1,7 @@
 //! `lockstep report`
 
+use std::path::{Path, PathBuf};
+
 use clap::{ArgMatches, Args, ValueEnum};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -8,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::output::{Output, Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments, words};
 use crate::daemon::control::Request;
+use crate::daemon::page::{Leaders, Page, Place, document};
 use crate::daemon::query::ReportOf;
 use crate::handoff::report::{By, Counted, Figures, Group, Rate, Report, Spread, Times};
 use crate::handoff::story::{grouped, money, span};
@@ -18,12 +21,14 @@ pub(super) const COMMAND: Command = Command {
     long: "\
 Opens with the four questions of the trade, each answered in a sentence; then the funnel as an
 equation that must balance, the system's share of the time and the people's, service levels, reasons
-and outcomes. Times are UTC; a day alone is its beginning.
+and outcomes. Times are UTC; a day alone is its beginning. With --html the same is written as one
+page with charts that needs nothing beside it, to be sent or printed.
 
 Examples:
   lockstep report
   lockstep report --since 2026-10-01 --by source
-  lockstep report --by owner --csv",
+  lockstep report --by owner --csv
+  lockstep report --by source --html report.html",
     hidden: false,
     augment: Arguments::augment_args,
     run,
@@ -43,6 +48,9 @@ struct Arguments {
     /// Print the groups as comma-separated values for a spreadsheet
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Write a page with charts and what is stuck to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    html: Option<PathBuf>,
 }
 
 /// What groups are made of.
@@ -81,9 +89,19 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 }
 
 fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
-    let Arguments { since, until, by, csv } = arguments(matches)?;
+    let Arguments { since, until, by, csv, html } = arguments(matches)?;
     context.log_little();
     let of = ReportOf { since, until, by: by.map(By::from) };
+    if let Some(file) = html {
+        let leaders: Option<Leaders> = context.ask_for(&Request::Leaders { of })?;
+        let leaders = leaders.ok_or_else(|| {
+            Failure::new(Exit::NotFound, "no mapping hands anything off")
+                .hint("write [handoff] in a mapping; mappings/README.md says how")
+        })?;
+        write_page(&file, leaders)?;
+        context.out.line(format!("wrote {}", file.display()));
+        return Ok(Exit::Done);
+    }
     let report: Report = context.ask_for(&Request::Report { of })?;
     let out = &context.out;
     if out.json() {
@@ -94,6 +112,18 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         told(out, &report);
     }
     Ok(Exit::Done)
+}
+
+/// Writes the page for leaders into a file of its own.
+pub(super) fn write_page(file: &Path, leaders: Leaders) -> Result<(), Failure> {
+    let made = leaders.report.made;
+    let page = Page { made, leaders: Some(leaders), waiting: None, status: None };
+    let text = document(&page, Place::File)
+        .map_err(|error| Failure::from_error(Exit::Internal, &error))?;
+    std::fs::write(file, text).map_err(|error| {
+        Failure::of(Exit::Usage, format!("cannot write {}", file.display()), &error)
+            .hint("name a file in a directory that is there and that you may write to")
+    })
 }
 
 fn told(out: &Output, report: &Report) {

@@ -11,7 +11,7 @@ use super::control::{Answerer, Refused, RefusedKind, Request};
 use super::metrics::Scrape;
 use super::page::{self, Page};
 use super::preview::{Preview, Scratch, preview};
-use super::query::{Desk, HoldView};
+use super::query::{Desk, HoldView, ReportOf};
 use super::run::{Shared, reload_and_tell};
 use super::status::{Health, Status};
 use super::{Trouble, status};
@@ -42,8 +42,12 @@ impl Office {
     /// How things stand and what was counted, as OpenMetrics text.
     pub(super) async fn metrics(&self) -> Result<String, Refused> {
         let engine = &self.shared.engine;
+        let status = self.status().await?;
+        let mappings = engine.mappings();
+        let desk = Desk { journal: &engine.journal, mappings: &mappings, now: status.now };
         let scrape = Scrape {
-            status: self.status().await?,
+            handoffs: desk.handoff_counts().await?,
+            status,
             statistics: engine.journal.statistics().await?,
             calls: PerSide::from_fn(|side| engine.platform(side).calls()),
         };
@@ -52,15 +56,16 @@ impl Office {
             .map_err(|error| Refused::new(RefusedKind::Internal, format!("no metrics: {error}")))
     }
 
-    /// What the page says.
-    pub(super) async fn page(&self) -> Result<Page, Refused> {
+    /// What the page says, with the figures of the handoffs that `of` names.
+    pub(super) async fn page(&self, of: &ReportOf) -> Result<Page, Refused> {
         let engine = &self.shared.engine;
         let status = self.status().await?;
         let mappings = engine.mappings();
         let desk = Desk { journal: &engine.journal, mappings: &mappings, now: status.now };
         Ok(Page {
             made: status.now,
-            leaders: None,
+            // Who looks at figures does not wait for Salesforce to list its users.
+            leaders: desk.leaders(of, engine.known_owners()).await?,
             waiting: Some(desk.waiting(page::MOST).await?),
             status: Some(status),
         })
@@ -119,6 +124,10 @@ impl Answerer for Office {
             Request::Handoffs { of } => {
                 let owners = engine.owners(false).await.ok();
                 return json(&desk.handoffs(of.as_deref(), owners).await?);
+            }
+            Request::Leaders { of } => {
+                let owners = engine.owners(false).await.ok();
+                return json(&desk.leaders(of, owners).await?);
             }
             Request::HandoffPreview { of } => {
                 let states = engine.side_states();

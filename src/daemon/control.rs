@@ -128,6 +128,11 @@ pub enum Request {
         /// What it is to be about.
         of: super::query::ReportOf,
     },
+    /// The report with what does not move, as the page for leaders shows it.
+    Leaders {
+        /// What it is to be about.
+        of: super::query::ReportOf,
+    },
     /// Plans that a safety limit stopped.
     Holds,
     /// Lets them pass.

@@ -5,11 +5,13 @@
 //! what `--json` prints.
 
 mod decide;
+mod figures;
 mod find;
 mod handoffs;
 mod view;
 
-pub use handoffs::{HandoffView, ReportOf};
+pub use figures::{HandoffCounts, ReportOf};
+pub use handoffs::HandoffView;
 pub use view::{
     ConflictView, Conflicts, Explained, HistoryView, HoldView, LinkView, MatchView, PendingView,
     Refs, RejectView,
@@ -74,6 +76,7 @@ impl Desk<'_> {
     /// | `handoffs` | a list of [`HandoffView`] |
     /// | `handoff_preview` | [`Preview`](super::handoff::Preview) |
     /// | `report` | [`Report`](crate::handoff::report::Report) |
+    /// | `leaders` | [`Leaders`](super::page::Leaders), or nothing where nobody hands anything off |
     ///
     /// # Errors
     /// Where there is no such thing, or the journal cannot be used.
@@ -98,6 +101,7 @@ impl Desk<'_> {
                 self.handoff_preview(of, &nobody).await.and_then(|it| json(&it))
             }
             Request::Report { of } => self.report(of).await.and_then(|it| json(&it)),
+            Request::Leaders { of } => self.leaders(of, None).await.and_then(|it| json(&it)),
             Request::Holds => self.holds().await.and_then(|it| json(&it)),
             Request::AddLink { mapping, hubspot, salesforce } => {
                 self.add_link(mapping, hubspot, salesforce).await.and_then(|it| json(&it))

@@ -266,6 +266,8 @@ fn the_running_service_shows_how_it_is_doing_to_whoever_has_the_token() {
         "# TYPE lockstep_calls counter",
         "lockstep_build_info{version=",
         "lockstep_side_up{side=\"salesforce\"} 1",
+        "lockstep_handoffs{mapping=\"people\",state=\"assigned\"} 0",
+        "lockstep_handoff_system_share_seconds_bucket{le=\"+Inf\",mapping=\"people\"} 0",
         "# EOF",
     ] {
         assert!(metrics.contains(wanted), "{wanted}: {metrics}{}", log());
@@ -275,9 +277,20 @@ fn the_running_service_shows_how_it_is_doing_to_whoever_has_the_token() {
         ("/metrics", "not-the-token-at-all", 401),
         ("/status", TOKEN, 200),
         ("/", TOKEN, 200),
+        ("/?since=2026-11-02&until=&by=week", TOKEN, 200),
+        ("/?since=soon&by=person", TOKEN, 200),
     ] {
         assert_eq!(ask(port, path, bearer).0, code, "{path}");
     }
+
+    let told = ask(port, "/?since=2026-11-02&until=&by=week", TOKEN).1;
+    assert!(told.contains("value=\"2026-11-02\"") && told.contains("value=\"week\" selected"));
+    assert!(told.contains("Handoffs that qualified from 2 Nov 2026, 00:00 UTC"), "{told}");
+
+    let written = command(&["report", "--html", "report.html"]).output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let file = fs::read_to_string(folder.0.join("report.html")).unwrap();
+    assert!(file.contains("Four questions") && !file.contains("<form"), "{file}");
 
     let Some(browser) = Browser::here() else { return };
     let (dom, complaints) = browser.dom(&folder, &format!("http://localhost:{port}/"));
@@ -287,6 +300,7 @@ fn the_running_service_shows_how_it_is_doing_to_whoever_has_the_token() {
     let link = format!("http://localhost:{port}/?token={TOKEN}");
     let (dom, complaints) = browser.dom(&folder, &link);
     assert!(dom.contains("Waiting for a person") && dom.contains("Sign out"), "{dom}");
+    assert!(dom.contains("Four questions") && dom.contains("0 qualified = "), "{dom}");
     assert!(!dom.contains(TOKEN), "{dom}");
     assert_eq!(complaints, "", "the page");
     browser.pictures(&folder, &link, "service");

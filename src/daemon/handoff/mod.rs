@@ -87,7 +87,7 @@ impl Engine {
 }
 
 /// What conditions see of a base: each field's agreed value, a blank where there is none.
-fn sight(mapping: &Mapping, base: &Base, now: jiff::Timestamp) -> Facts {
+pub(in crate::daemon) fn sight(mapping: &Mapping, base: &Base, now: jiff::Timestamp) -> Facts {
     let values: BTreeMap<String, Value> = mapping
         .fields
         .iter()

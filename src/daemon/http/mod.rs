@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{FromRef, Query, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,14 +25,18 @@ use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
-use serde::Serialize;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::answer::Office;
 use super::control::{Refused, stopped};
+use super::query::ReportOf;
 use super::status::{Health, HealthState, Status};
 use super::{metrics, page};
+use crate::handoff::report::By;
 
 pub(super) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
@@ -108,10 +112,36 @@ async fn careful(request: Request, next: Next) -> Response {
     response
 }
 
-async fn the_page(State(Front { office, door }): State<Front>) -> Response {
-    match office.page().await {
+async fn the_page(
+    State(Front { office, door }): State<Front>,
+    Query(period): Query<Period>,
+) -> Response {
+    match office.page(&period.asked()).await {
         Ok(page) => page::answer(&page, door.is_locked()),
         Err(refused) => json(StatusCode::SERVICE_UNAVAILABLE, &refused),
+    }
+}
+
+/// What the page's form sends. What is no day or no word of the form's is as if it were not there.
+#[derive(Debug, Default, Deserialize)]
+struct Period {
+    since: Option<String>,
+    until: Option<String>,
+    by: Option<String>,
+}
+
+impl Period {
+    fn asked(&self) -> ReportOf {
+        let day = |text: &Option<String>| {
+            let day: Date = text.as_deref()?.parse().ok()?;
+            day.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp())
+        };
+        let by = |by: &By| Some(by.key()) == self.by.as_deref();
+        ReportOf {
+            since: day(&self.since),
+            until: day(&self.until),
+            by: By::ALL.into_iter().find(by),
+        }
     }
 }
 

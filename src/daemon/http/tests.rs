@@ -219,3 +219,16 @@ async fn every_answer_says_that_nothing_is_to_be_kept_or_told() {
         assert_eq!(told.header(REFERRER_POLICY), "no-referrer", "{path} {host}");
     }
 }
+
+#[test]
+fn the_form_asks_for_days_and_a_grouping_and_nothing_else() {
+    let period = |since: &str, until: &str, by: &str| {
+        let some = |text: &str| Some(text.to_owned());
+        Period { since: some(since), until: some(until), by: some(by) }.asked()
+    };
+    let asked = period("2026-11-02", "2026-11-09", "week");
+    assert_eq!(asked.since, Some("2026-11-02T00:00:00Z".parse().unwrap()));
+    assert_eq!(asked.until, Some("2026-11-09T00:00:00Z".parse().unwrap()));
+    assert_eq!(asked.by, Some(By::Week));
+    assert_eq!(period("", "soon", "person"), ReportOf::default());
+}

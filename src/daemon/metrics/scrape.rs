@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
@@ -13,13 +13,19 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Labels, Metrics, PREFIX};
 use crate::daemon::PushState;
+use crate::daemon::query::HandoffCounts;
 use crate::daemon::status::{HealthState, MappingStatus, Status};
+use crate::handoff::State;
 use crate::journal::{Lane, Statistics};
+use crate::mapping::handoff::Goal;
 use crate::platform::CallKind;
 use crate::record::{PerSide, Side};
 
 /// The content type of [`Scrape::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The upper bounds of the buckets of the system's share, in seconds.
+const SHARES: [f64; 10] = [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 86_400.0];
 
 /// How things stand at one moment.
 #[derive(Debug, Clone)]
@@ -28,6 +34,8 @@ pub struct Scrape {
     pub status: Status,
     /// What the journal counts.
     pub statistics: Statistics,
+    /// What is counted of handoffs, by mapping.
+    pub handoffs: BTreeMap<String, HandoffCounts>,
     /// The calls to both sides, by kind.
     pub calls: PerSide<BTreeMap<CallKind, u64>>,
 }
@@ -58,6 +66,7 @@ impl Collector for Scrape {
         self.objects(&mut families)?;
         self.webhooks(&mut families)?;
         self.mappings(&mut families)?;
+        self.handoffs(&mut families)?;
         self.journal(&mut families)
     }
 }
@@ -83,6 +92,35 @@ impl Families<'_> {
             } else {
                 family.encode_family(&labels)?.encode_gauge(&value)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Times, counted by the buckets that they fall into.
+    fn histogram<'t>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Labels, &'t [SignedDuration])>,
+    ) -> Result<(), fmt::Error> {
+        let seconds = Some(&Unit::Seconds);
+        let mut family = self.0.encode_descriptor(name, help, seconds, MetricType::Histogram)?;
+        for (labels, times) in samples {
+            let mut buckets: Vec<(f64, u64)> =
+                SHARES.into_iter().chain([f64::INFINITY]).map(|bound| (bound, 0)).collect();
+            let mut sum = 0.0;
+            for time in times.iter().map(SignedDuration::as_secs_f64) {
+                sum += time;
+                if let Some((_, count)) = buckets.iter_mut().find(|(bound, _)| time <= *bound) {
+                    *count += 1;
+                }
+            }
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                sum,
+                times.len() as u64,
+                &buckets,
+                None,
+            )?;
         }
         Ok(())
     }
@@ -338,6 +376,53 @@ impl Scrape {
                     (labels, late.unwrap_or_default().max(0.0))
                 })
                 .collect(),
+        )
+    }
+
+    /// Nothing where no mapping hands anything off.
+    fn handoffs(&self, families: &mut Families<'_>) -> Result<(), fmt::Error> {
+        if self.handoffs.is_empty() {
+            return Ok(());
+        }
+        let of = |mapping: &str, name: &'static str, word: &str| -> Labels {
+            vec![("mapping", mapping.to_owned()), (name, word.to_owned())]
+        };
+        families.gauge(
+            "handoffs",
+            None,
+            "Handoffs, by the state in which they stand.",
+            self.handoffs
+                .iter()
+                .flat_map(|(mapping, counts)| {
+                    State::ALL.into_iter().map(move |state| {
+                        let count = counts.states.get(&state).copied().unwrap_or_default();
+                        (of(mapping, "state", state.key()), count)
+                    })
+                })
+                .collect(),
+        )?;
+        families.gauge(
+            "handoff_breaches",
+            None,
+            "Handoffs that missed a service level, whether it was made good later or not.",
+            self.handoffs
+                .iter()
+                .flat_map(|(mapping, counts)| {
+                    [(Goal::Touch, "touch"), (Goal::Accept, "accept")].into_iter().map(
+                        move |(goal, word)| {
+                            let count = counts.breaches.get(&goal).copied().unwrap_or_default();
+                            (of(mapping, "goal", word), count)
+                        },
+                    )
+                })
+                .collect(),
+        )?;
+        families.histogram(
+            "handoff_system_share",
+            "From qualified to created in Salesforce: what the system takes of a lead's time.",
+            self.handoffs
+                .iter()
+                .map(|(mapping, counts)| (vec![("mapping", mapping.clone())], &*counts.system)),
         )
     }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::rehearsal::{Clients, in_process, set_up};
+use crate::daemon::query::Desk;
 use crate::daemon::{Clock, Options, status};
 use crate::journal::{Disk, Journal, MemoryStore};
 use crate::mapping::{Mappings, load};
@@ -143,9 +144,13 @@ fn shipped() -> Mappings {
 
 async fn scrape(engine: &Engine) -> Read {
     let started = "2026-11-02T09:00:00Z".parse().unwrap();
+    let mappings = engine.mappings();
+    let now = engine.clock.now();
+    let desk = Desk { journal: &engine.journal, mappings: &mappings, now };
     let scrape = Scrape {
         status: status::status(engine, started, None).await.unwrap(),
         statistics: engine.journal.statistics().await.unwrap(),
+        handoffs: desk.handoff_counts().await.unwrap(),
         calls: PerSide::from_fn(|side| engine.platform(side).calls()),
     };
     read(&scrape.text(&engine.metrics).unwrap())
@@ -204,6 +209,14 @@ async fn the_counts_are_what_happened_in_the_sandbox() {
     let rejects = engine.journal.rejects(None, None, 1_000).await.unwrap().len();
     same(sum(&after, "lockstep_rejects_open", &[]), rejects, "rejects");
     assert!(sum(&after, "lockstep_settle_wait_seconds_count", &[]) >= LEADS as f64);
+
+    same(sum(&after, "lockstep_handoffs", &[("mapping", "people")]), LEADS, "handoffs");
+    let assigned = [("mapping", "people"), ("state", "assigned")];
+    same(value(&after, "lockstep_handoffs", &assigned).unwrap(), LEADS, "all have an owner");
+    let late = [("mapping", "people"), ("goal", "touch")];
+    same(value(&after, "lockstep_handoff_breaches", &late).unwrap(), 0, "nobody is late yet");
+    let share = "lockstep_handoff_system_share_seconds_count";
+    same(value(&after, share, &[("mapping", "people")]).unwrap(), LEADS, "the system's share");
 
     // Every call that the sandbox counted is here by its status, and no other.
     let counted = sandbox.world().calls.counted().clone();

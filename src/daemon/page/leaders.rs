@@ -1,7 +1,7 @@
 //! The handoff's figures, as the page says them: first the four questions, then what is behind the
 //! answers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ use crate::handoff::stuck::Stuck;
 const SHOWN: usize = 25;
 
 /// The handoff's figures.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Leaders {
     /// The report.
     pub report: Report,
@@ -26,7 +26,7 @@ pub struct Leaders {
 }
 
 /// Handoffs that do not move, of one kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StuckKind {
     /// Why they do not.
     pub kind: Stuck,

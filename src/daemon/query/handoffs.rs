@@ -1,6 +1,5 @@
-//! Handoffs and their report, as people ask for them.
+//! Handoffs, as people ask for them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,19 +7,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
+use super::figures::NoTerms;
 use crate::daemon::control::{Refused, RefusedKind};
 use crate::daemon::directory::Owners;
 use crate::daemon::handoff::Preview;
-use crate::handoff::report::{By, Item, Query, Report, Terms, report};
 use crate::handoff::story::{Line, story};
-use crate::handoff::stuck::{Around, Stuck, stuck};
+use crate::handoff::stuck::Stuck;
 use crate::handoff::{Handoff, State};
-use crate::mapping::handoff::{Calendar, ServiceLevels};
 use crate::platform::Identity;
-use crate::record::{PerSide, Side};
-
-/// Handoffs that are read at a time.
-const PAGE: usize = 1_000;
+use crate::record::PerSide;
 
 /// One handoff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,52 +96,7 @@ impl HandoffView {
     }
 }
 
-/// What the report is to be about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportOf {
-    /// Handoffs that qualified at this time or later.
-    pub since: Option<Timestamp>,
-    /// Handoffs that qualified before this time.
-    pub until: Option<Timestamp>,
-    /// What groups are made of.
-    pub by: Option<By>,
-}
-
-/// A mapping's terms, or those of a mapping that is no longer in force: none.
-struct All {
-    list: Vec<Handoff>,
-    terms: BTreeMap<String, (ServiceLevels, Calendar, bool)>,
-    none: (ServiceLevels, Calendar, bool),
-}
-
-impl All {
-    fn of(&self, handoff: &Handoff) -> &(ServiceLevels, Calendar, bool) {
-        self.terms.get(&handoff.mapping).unwrap_or(&self.none)
-    }
-}
-
 impl Desk<'_> {
-    async fn all_handoffs(self) -> Result<All, Refused> {
-        let mut list = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.journal.handoffs(after, PAGE).await?;
-            let full = page.len() == PAGE;
-            list.extend(page.into_iter().map(|entry| entry.handoff));
-            after = list.last().map(|last: &Handoff| last.id);
-            if !full {
-                break;
-            }
-        }
-        let terms = self.mappings.list.iter().filter_map(|mapping| {
-            let spec = mapping.handoff.as_ref()?;
-            let terms = (spec.levels.clone(), spec.calendar.clone(), spec.task.is_some());
-            Some((mapping.name.clone(), terms))
-        });
-        let none = (ServiceLevels::default(), Calendar::always(), false);
-        Ok(All { list, terms: terms.collect(), none })
-    }
-
     /// All handoffs, the latest first; of one record with its course where `of` names it. `owners`
     /// tells who is no longer active, where that is known.
     ///
@@ -161,49 +111,28 @@ impl Desk<'_> {
             Some(of) => Some(self.one(of).await?.id),
             None => None,
         };
-        let active = |email: &str| {
-            owners.as_ref().is_none_or(|owners| owners.active_id(Side::Salesforce, email).is_some())
+        let all = match link {
+            Some(link) => {
+                let entries = self.journal.handoffs_of(vec![link]).await?;
+                let mut all = Vec::new();
+                for entry in entries.into_iter().flatten() {
+                    all.push(self.known(entry.handoff).await?);
+                }
+                all
+            }
+            None => self.all_handoffs().await?,
         };
-        let mut all = self.all_handoffs().await?;
-        if let Some(link) = link {
-            all.list.retain(|handoff| handoff.id.link == link);
-        }
+        let none = NoTerms::new();
         let mut views: Vec<HandoffView> = all
-            .list
             .iter()
-            .map(|handoff| {
-                let (levels, calendar, wants_task) = all.of(handoff);
-                let around = Around {
-                    levels,
-                    calendar,
-                    wants_task: *wants_task,
-                    active: &active,
-                    now: self.now,
-                };
-                let course = if link.is_some() { story(handoff) } else { Vec::new() };
-                HandoffView::new(handoff, stuck(handoff, &around), course)
+            .map(|known| {
+                let course = if link.is_some() { story(&known.handoff) } else { Vec::new() };
+                let stuck = known.stuck(&none, owners.as_deref(), self.now);
+                HandoffView::new(&known.handoff, stuck, course)
             })
             .collect();
         views.sort_by_key(|view| std::cmp::Reverse(view.qualified_at));
         Ok(views)
-    }
-
-    /// The report.
-    ///
-    /// # Errors
-    /// Where the journal cannot be used.
-    pub async fn report(self, of: &ReportOf) -> Result<Report, Refused> {
-        let all = self.all_handoffs().await?;
-        let items: Vec<Item<'_>> = all
-            .list
-            .iter()
-            .map(|handoff| {
-                let (levels, calendar, _) = all.of(handoff);
-                Item { handoff, terms: Terms { levels, calendar } }
-            })
-            .collect();
-        let query = Query { since: of.since, until: of.until, by: of.by, now: self.now };
-        Ok(report(&items, &query))
     }
 
     /// What the task of a record's handoff says or would say.
