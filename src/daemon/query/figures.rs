@@ -338,7 +338,7 @@ mod tests {
             // seen; the one of the bygone mapping is told where nothing is asked for.
             (
                 None,
-                [(Stuck::NoTask, vec!["L1-1", "L2-1", "L3-1"]), (Stuck::Untouched, vec!["L4-1"])],
+                [(Stuck::NoTask, vec!["L3-1", "L1-1", "L2-1"]), (Stuck::Untouched, vec!["L4-1"])],
             ),
             (
                 Some(nobody),
