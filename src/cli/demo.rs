@@ -7,11 +7,13 @@ mod cast;
 mod compare;
 mod funnel;
 mod office;
+mod replay;
 mod report;
 mod rig;
 mod show;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,10 +21,13 @@ use clap::{ArgMatches, Args};
 use indicatif::ProgressBar;
 
 use self::office::Office;
+use self::replay::Replayed;
 use self::report::Report;
 use self::rig::{Rig, Setup};
 use super::output::Output;
+use super::report::write_page;
 use super::{Command, Context, Exit, Failure, arguments};
+use crate::daemon::page::Leaders;
 use crate::sandbox::fault::FaultOrder;
 
 pub(super) const COMMAND: Command = Command {
@@ -39,6 +44,12 @@ With --leads, the leads come from a CSV file: all of them reach Salesforce, the 
 converted there, and the customers come back. Its columns are person, email, qualified_at, source,
 campaign, sales_rep, development_rep, segment, lead_type, won_at, monthly_revenue.
 
+With --replay as well, the file's time is lived through on the platforms' clock, as fast as this
+machine can: each lead qualifies on its day and is handed off, the won ones are called by the named
+development rep, converted by the named sales rep and won at their time, and the others are left
+alone. The handoffs' report follows; --html writes it as a page. What the file says was won before it
+qualified is won right after, and told.
+
 Nothing leaves this machine, and nothing stays but what --keep asks for. Ends with 1 where both
 sides differ without a reason, or where the last pass wrote.
 
@@ -47,7 +58,8 @@ Examples:
   lockstep demo --people 1000 --seconds 60 --seed 7
   lockstep demo --fault stream-cut --fault replay-expired
   lockstep demo --json | jq .compared
-  lockstep demo --leads leads.csv --keep ./demo-journal",
+  lockstep demo --leads leads.csv --keep ./demo-journal
+  lockstep demo --leads leads.csv --replay --html report.html",
     hidden: false,
     augment: Arguments::augment_args,
     run,
@@ -69,6 +81,12 @@ struct Arguments {
     /// Take the leads from this CSV file
     #[arg(long, value_name = "FILE")]
     leads: Option<PathBuf>,
+    /// Live through the file's time, and report on its handoffs
+    #[arg(long, requires = "leads")]
+    replay: bool,
+    /// Write the leaders' page to this file
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    html: Option<PathBuf>,
     /// Call the platforms in this process, without ports; always so with --leads
     #[arg(long)]
     in_process: bool,
@@ -89,6 +107,18 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         context.log_little();
     }
     let out = &context.out;
+    if let (true, Some(file)) = (arguments.replay, &arguments.leads) {
+        let (replayed, leaders) = context.block_on(play_again(out, &arguments, file))?;
+        if let Some(html) = &arguments.html {
+            write_page(html, leaders)?;
+        }
+        if out.json() {
+            out.value(&replayed);
+        } else {
+            show::replayed(out, &replayed);
+        }
+        return Ok(if replayed.is_whole() { Exit::Done } else { Exit::Attention });
+    }
     let report = context.block_on(async {
         match &arguments.leads {
             Some(file) => play_file(out, &arguments, file).await,
@@ -111,6 +141,8 @@ async fn play(out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
         keep: arguments.keep.clone(),
         unlimited: false,
         faults: arguments.fault.clone(),
+        begins: None,
+        staff: BTreeSet::new(),
     };
     let rig = Rig::open(setup).await?;
     let mut random = fastrand::Rng::with_seed(arguments.seed);
@@ -154,6 +186,8 @@ async fn play_file(
         keep: arguments.keep.clone(),
         unlimited: true,
         faults: Vec::new(),
+        begins: None,
+        staff: BTreeSet::new(),
     };
     let rig = Rig::open(setup).await?;
     funnel::import(&rig.sandbox, &leads)?;
@@ -173,6 +207,25 @@ async fn play_file(
     report.file = Some(won.figures(&leads, &report));
     rig.close().await;
     Ok(report)
+}
+
+/// The file's time, lived through.
+async fn play_again(
+    out: &Output,
+    arguments: &Arguments,
+    file: &std::path::Path,
+) -> Result<(Replayed, Leaders), Failure> {
+    let leads = funnel::read(file)?;
+    let setup = Setup {
+        seed: arguments.seed,
+        in_process: true,
+        keep: arguments.keep.clone(),
+        unlimited: true,
+        faults: Vec::new(),
+        begins: None,
+        staff: BTreeSet::new(),
+    };
+    replay::play(out, setup, &leads).await
 }
 
 /// Lets people work for `time` while the daemon runs.

@@ -126,7 +126,8 @@ pub(super) fn write_page(file: &Path, leaders: Leaders) -> Result<(), Failure> {
     })
 }
 
-fn told(out: &Output, report: &Report) {
+/// The report in words and tables.
+pub(super) fn told(out: &Output, report: &Report) {
     for answer in &report.answers {
         out.line(paint(Tone::Good, &answer.question));
         out.line(format!("  {}", answer.answer));
@@ -142,9 +143,9 @@ fn told(out: &Output, report: &Report) {
     times(out, total);
     out.line("");
     outcome(out, total);
-    if report.by.is_some() {
+    if let Some(by) = report.by {
         out.line("");
-        groups(out, report);
+        groups(out, by, &report.groups);
     }
 }
 
@@ -224,10 +225,10 @@ fn outcome(out: &Output, figures: &Figures) {
     }
 }
 
-fn groups(out: &Output, report: &Report) {
-    let by = report.by.map_or("group", By::key);
+/// A line for each group.
+pub(super) fn groups(out: &Output, by: By, groups: &[Group]) {
     let mut table = out.table([
-        by,
+        by.key(),
         "qualified",
         "sent",
         "touched",
@@ -236,7 +237,7 @@ fn groups(out: &Output, report: &Report) {
         "won",
         "days to win",
     ]);
-    for group in &report.groups {
+    for group in groups {
         let figures = &group.figures;
         let days = figures.to_win.median.map(|seconds| format!("{:.0}", seconds / 86_400.0));
         table.add_row([

@@ -46,12 +46,18 @@ pub struct Lead {
     pub person: String,
     /// The address.
     pub email: String,
+    /// When it qualified.
+    pub qualified_at: Timestamp,
     /// Where it came from, in HubSpot's words.
     pub source: &'static str,
+    /// The same in the file's own.
+    pub source_word: String,
     /// The campaign or landing page.
     pub campaign: String,
     /// Who closed it; blank where nobody did.
     pub sales_rep: String,
+    /// Who called it; blank where nobody did.
+    pub development_rep: String,
     /// When it was won.
     pub won_at: Option<Timestamp>,
     /// What the customer declared to earn in a month.
@@ -66,6 +72,7 @@ struct Row {
     source: String,
     campaign: String,
     sales_rep: String,
+    development_rep: String,
     won_at: String,
     monthly_revenue: String,
 }
@@ -161,9 +168,9 @@ fn lead(row: Row) -> Result<Lead, Mistake> {
     {
         return Err(("email", row.email, "write an e-mail address"));
     }
-    if row.qualified_at.parse::<Timestamp>().is_err() {
+    let Ok(qualified_at) = row.qualified_at.trim().parse::<Timestamp>() else {
         return Err(("qualified_at", row.qualified_at, TIME));
-    }
+    };
     // Tools differ in how they join the words: `direct traffic`, `direct_traffic`.
     let word = row.source.trim().to_lowercase().replace([' ', '-'], "_");
     let Some(source) = source(&word) else {
@@ -185,9 +192,12 @@ fn lead(row: Row) -> Result<Lead, Mistake> {
     Ok(Lead {
         person: row.person.trim().to_owned(),
         email,
+        qualified_at,
         source,
+        source_word: if word.is_empty() { "unknown".to_owned() } else { word.replace('_', " ") },
         campaign: row.campaign,
-        sales_rep: row.sales_rep,
+        sales_rep: row.sales_rep.trim().to_owned(),
+        development_rep: row.development_rep.trim().to_owned(),
         won_at,
         monthly_revenue,
     })
@@ -350,9 +360,11 @@ mod tests {
              b,b@example.com,2018-01-01T09:00:00Z,Direct traffic,c,,,,,,\n"
         );
         let leads = parse(&text).unwrap();
-        assert_eq!(leads[0].source, "OFFLINE");
+        assert_eq!((leads[0].source, &*leads[0].source_word), ("OFFLINE", "unknown"));
+        assert_eq!((&*leads[0].sales_rep, &*leads[0].development_rep), ("r", "d"));
         assert_eq!(leads[0].monthly_revenue, Some(10.5));
         assert!(leads[0].won_at.is_some());
         assert_eq!((leads[1].source, leads[1].won_at), ("DIRECT_TRAFFIC", None));
+        assert_eq!(leads[1].source_word, "direct traffic");
     }
 }

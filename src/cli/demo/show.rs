@@ -4,9 +4,11 @@ use comfy_table::{CellAlignment, Table};
 
 use super::cast::Cast;
 use super::funnel::Leads;
+use super::replay::Replayed;
 use super::report::{Report, Settlement};
 use super::rig::Rig;
 use crate::cli::output::{Output, Tone, paint};
+use crate::handoff::report::By;
 use crate::record::{PerSide, Side};
 
 /// How many of what waits is shown.
@@ -75,6 +77,45 @@ pub fn report(out: &Output, report: &Report) {
     settled(out, report);
     waiting(out, report);
     last(out, report);
+}
+
+/// A file's time, lived through.
+pub fn replayed(out: &Output, replayed: &Replayed) {
+    heading(
+        out,
+        &format!(
+            "{} leads of {}, {} of them won",
+            number(replayed.rows),
+            replayed.file,
+            number(replayed.won)
+        ),
+    );
+    out.line(
+        "The file has no names: the first characters of ids stand for them. It does not say when a \
+         lead was first called: here that is the moment of its win. Whoever was not won was left \
+         alone.",
+    );
+    if replayed.won_before_qualified > 0 {
+        let text = format!(
+            "{} of them were won before they qualified, says the file: here they were won right \
+             after.",
+            number(replayed.won_before_qualified)
+        );
+        out.line(paint(Tone::Warn, &text));
+    }
+    out.line("");
+    crate::cli::report::told(out, &replayed.report);
+    out.line("");
+    crate::cli::report::groups(out, By::Owner, &replayed.owners);
+    out.line("");
+    for (kind, count) in &replayed.stuck {
+        out.line(format!("stuck, {}: {}", kind.replace('_', " "), number(*count)));
+    }
+    out.line(format!(
+        "calls: {} to HubSpot, {} to Salesforce",
+        number(replayed.calls.hubspot),
+        number(replayed.calls.salesforce)
+    ));
 }
 
 fn heading(out: &Output, text: &str) {

@@ -1,5 +1,7 @@
 //! The demo, played.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::cli::output::When;
 
@@ -9,6 +11,8 @@ fn arguments() -> Arguments {
         seed: 1,
         seconds: 2,
         leads: None,
+        replay: false,
+        html: None,
         in_process: true,
         keep: None,
         fault: Vec::new(),
@@ -38,7 +42,7 @@ fn balances(report: &Report) {
 async fn both_sides_agree_after_a_day_of_edits_and_the_last_pass_writes_nothing() {
     let report = play(&silent(), &arguments()).await.unwrap();
     balances(&report);
-    let kinds: std::collections::BTreeSet<_> = report.waiting.iter().map(|it| it.kind).collect();
+    let kinds: BTreeSet<_> = report.waiting.iter().map(|it| it.kind).collect();
     assert!(kinds.contains("match"), "{:#?}", report.waiting);
     assert!(report.waiting.iter().all(|it| !it.reason.is_empty() && !it.next.is_empty()));
     assert!(report.faults.failed_calls > 0);
@@ -118,4 +122,129 @@ async fn a_thousand_leads_of_a_real_funnel_arrive() {
 #[ignore = "takes minutes without optimization"]
 async fn a_whole_real_funnel_arrives() {
     funnel("whole-funnel", usize::MAX - 1).await;
+}
+
+/// What the first `most` rows of the real funnel come to, counted by itself.
+#[derive(Debug, Default)]
+struct Counted {
+    rows: u64,
+    won: u64,
+    early: u64,
+    by_source: BTreeMap<String, (u64, u64)>,
+    by_rep: BTreeMap<String, u64>,
+    seconds_to_win: Vec<f64>,
+}
+
+fn count(text: &str) -> Counted {
+    let mut counted = Counted::default();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let headings = reader.headers().unwrap().clone();
+    let place = |name: &str| headings.iter().position(|heading| heading == name).unwrap();
+    let (source, rep) = (place("source"), place("sales_rep"));
+    let (qualified, won) = (place("qualified_at"), place("won_at"));
+    for row in reader.records().map(Result::unwrap) {
+        let is_won = !row[won].is_empty();
+        let of_source = counted.by_source.entry(row[source].to_owned()).or_default();
+        counted.rows += 1;
+        of_source.0 += 1;
+        if is_won {
+            counted.won += 1;
+            of_source.1 += 1;
+            let name = format!("rep.{}@lockstep.example", &row[rep][..8]);
+            *counted.by_rep.entry(name).or_default() += 1;
+            let at = |place: usize| row[place].parse::<jiff::Timestamp>().unwrap();
+            let took = at(won).duration_since(at(qualified)).as_secs_f64();
+            counted.early += u64::from(took < 0.0);
+            counted.seconds_to_win.push(took.max(0.0));
+        }
+    }
+    counted
+}
+
+/// Lives through the first `most` rows of a real funnel, where its file is there, and compares each
+/// figure with what the rows say themselves.
+async fn replayed(name: &str, most: usize) {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/olist/funnel.csv");
+    let Ok(text) = std::fs::read_to_string(file) else {
+        println!("skipped: {file} is not there");
+        return;
+    };
+    let rows: Vec<&str> = text.lines().take(most + 1).collect();
+    let text = rows.join("\n");
+    let file = std::env::temp_dir().join(format!("lockstep-{name}-{}.csv", std::process::id()));
+    std::fs::write(&file, &text).unwrap();
+    let played = play_again(&silent(), &arguments(), &file).await;
+    std::fs::remove_file(&file).unwrap();
+    let (replayed, leaders) = played.unwrap();
+    let counted = count(&text);
+
+    assert!(replayed.is_whole(), "{replayed:#?}");
+    let total = &replayed.report.total;
+    assert_eq!((total.balance.qualified, total.balance.sent), (counted.rows, counted.rows));
+    assert_eq!((total.won.count, total.won.of), (counted.won, counted.rows));
+    assert_eq!(total.tasked.count, counted.rows, "a task for each");
+    assert_eq!(total.touched.count, counted.won, "the others are left alone");
+    assert_eq!(replayed.won_before_qualified, counted.early);
+    let sources: BTreeMap<String, (u64, u64)> = replayed
+        .report
+        .groups
+        .iter()
+        .map(|group| {
+            let won = group.figures.won;
+            (group.name.clone(), (won.of, won.count))
+        })
+        .collect();
+    assert_eq!(sources, counted.by_source);
+    let reps: BTreeMap<String, u64> = replayed
+        .owners
+        .iter()
+        .map(|group| (group.name.clone(), group.figures.won.count))
+        .filter(|(_, won)| *won > 0)
+        .collect();
+    assert_eq!(reps, counted.by_rep);
+    // The clock goes on a little while the daemon works.
+    let mut seconds = counted.seconds_to_win;
+    seconds.sort_by(f64::total_cmp);
+    let half = seconds.len() / 2;
+    let median = if seconds.len() % 2 == 0 {
+        f64::midpoint(seconds[half - 1], seconds[half])
+    } else {
+        seconds[half]
+    };
+    let found = total.to_win.median.unwrap();
+    assert!((found - median).abs() < 600.0, "{found} {median}");
+    assert_eq!(total.to_win.count, counted.won);
+    assert_eq!(leaders.report, replayed.report);
+}
+
+#[tokio::test]
+async fn a_real_funnel_lived_through_comes_to_its_own_figures() {
+    replayed("replay", 1_000).await;
+}
+
+#[tokio::test]
+#[ignore = "takes long without optimization"]
+async fn a_whole_real_funnel_lived_through_comes_to_its_own_figures() {
+    replayed("whole-replay", usize::MAX - 1).await;
+}
+
+#[tokio::test]
+async fn what_a_file_says_was_won_before_it_qualified_is_won_right_after_and_told() {
+    let text = format!(
+        "{HEAD}p0000001,p1@example.com,2018-02-01T09:00:00Z,social,c,aaaa,bbbb,,,\
+         2018-01-20T10:00:00Z,99.5\n\
+         p0000002,p2@example.com,2018-02-01T09:00:00Z,,c,,,,,,\n"
+    );
+    let file = std::env::temp_dir().join(format!("lockstep-early-{}.csv", std::process::id()));
+    std::fs::write(&file, text).unwrap();
+    let played = play_again(&silent(), &arguments(), &file).await;
+    std::fs::remove_file(&file).unwrap();
+    let (replayed, _) = played.unwrap();
+    assert!(replayed.is_whole(), "{replayed:#?}");
+    assert_eq!((replayed.rows, replayed.won, replayed.won_before_qualified), (2, 1, 1));
+    assert!(replayed.report.total.to_win.median.unwrap() < 600.0);
+    assert_eq!(replayed.report.total.won_cents, Some(9_950));
+    let owners: Vec<(&str, u64)> =
+        replayed.owners.iter().map(|it| (&*it.name, it.figures.won.count)).collect();
+    assert!(owners.contains(&("rep.aaaa@lockstep.example", 1)), "{owners:?}");
 }
