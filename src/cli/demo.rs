@@ -23,9 +23,10 @@ use indicatif::ProgressBar;
 use self::office::Office;
 use self::replay::Replayed;
 use self::report::Report;
-use self::rig::{Rig, Setup};
+use self::rig::{Left, Rig, Setup};
 use super::output::Output;
 use super::report::write_page;
+use super::stop::Stop;
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::page::Leaders;
 use crate::sandbox::fault::FaultOrder;
@@ -50,8 +51,8 @@ development rep, converted by the named sales rep and won at their time, and the
 alone. The handoffs' report follows; --html writes it as a page. What the file says was won before it
 qualified is won right after, and told.
 
-Nothing leaves this machine, and nothing stays but what --keep asks for. Ends with 1 where both
-sides differ without a reason, or where the last pass wrote.
+Nothing leaves this machine, and nothing stays but what --keep asks for, also where Ctrl-C ends it.
+Ends with 1 where both sides differ without a reason, or where the last pass wrote.
 
 Examples:
   lockstep demo
@@ -108,7 +109,8 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     }
     let out = &context.out;
     if let (true, Some(file)) = (arguments.replay, &arguments.leads) {
-        let (replayed, leaders) = context.block_on(play_again(out, &arguments, file))?;
+        let (replayed, leaders) =
+            context.block_on(async { play_again(out, &arguments, file, Stop::listen()?).await })?;
         if let Some(html) = &arguments.html {
             write_page(html, leaders)?;
         }
@@ -120,9 +122,10 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
         return Ok(if replayed.is_whole() { Exit::Done } else { Exit::Attention });
     }
     let report = context.block_on(async {
+        let stop = Stop::listen()?;
         match &arguments.leads {
-            Some(file) => play_file(out, &arguments, file).await,
-            None => play(out, &arguments).await,
+            Some(file) => play_file(out, &arguments, file, stop).await,
+            None => play(out, &arguments, stop).await,
         }
     })?;
     if out.json() {
@@ -134,7 +137,7 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
 }
 
 /// The demo with made-up leads.
-async fn play(out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
+async fn play(out: &Output, arguments: &Arguments, stop: Stop) -> Result<Report, Failure> {
     let setup = Setup {
         seed: arguments.seed,
         in_process: arguments.in_process,
@@ -145,32 +148,34 @@ async fn play(out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
         staff: BTreeSet::new(),
     };
     let rig = Rig::open(setup).await?;
+    until_stopped(rig, stop, async |rig| act(rig, out, arguments).await).await
+}
+
+async fn act(rig: &Rig, out: &Output, arguments: &Arguments) -> Result<Report, Failure> {
     let mut random = fastrand::Rng::with_seed(arguments.seed);
     let people = usize::try_from(arguments.people).unwrap_or(usize::MAX);
     let cast = cast::import(&rig.sandbox, people, &mut random)?;
-    show::opening(out, &rig, &cast);
+    show::opening(out, rig, &cast);
 
     let bar = out.progress(0, "first meeting");
     rig.start().await?;
-    settle(&rig, &bar).await?;
+    settle(rig, &bar).await?;
     bar.finish_and_clear();
 
     let mut office = Office::new(random);
     let working = Duration::from_secs(arguments.seconds.into());
     let on_push = async {
         let bar = out.progress(0, "people at work");
-        work(&rig, &mut office, people, working, &bar).await?;
+        work(rig, &mut office, people, working, &bar).await?;
         bar.finish_and_clear();
         let bar = out.progress(0, "until all is quiet");
         rig.until_streams_are_back().await;
-        settle(&rig, &bar).await?;
+        settle(rig, &bar).await?;
         bar.finish_and_clear();
         Ok(())
     };
     rig.on_push(on_push).await?;
-    let report = Report::gather(&rig, cast.told(), office.done()).await?;
-    rig.close().await;
-    Ok(report)
+    Report::gather(rig, cast.told(), office.done()).await
 }
 
 /// The demo with the leads of a file.
@@ -178,6 +183,7 @@ async fn play_file(
     out: &Output,
     arguments: &Arguments,
     file: &std::path::Path,
+    stop: Stop,
 ) -> Result<Report, Failure> {
     let leads = funnel::read(file)?;
     let setup = Setup {
@@ -190,22 +196,25 @@ async fn play_file(
         staff: BTreeSet::new(),
     };
     let rig = Rig::open(setup).await?;
-    funnel::import(&rig.sandbox, &leads)?;
-    show::opening_of_file(out, &rig, &leads);
+    until_stopped(rig, stop, async |rig| act_file(rig, out, &leads).await).await
+}
+
+async fn act_file(rig: &Rig, out: &Output, leads: &funnel::Leads) -> Result<Report, Failure> {
+    funnel::import(&rig.sandbox, leads)?;
+    show::opening_of_file(out, rig, leads);
 
     let length = u64::try_from(leads.rows.len()).unwrap_or(u64::MAX);
     let bar = out.progress(length, "to Salesforce");
     rig.start().await?;
-    settle(&rig, &bar).await?;
+    settle(rig, &bar).await?;
     bar.finish_and_clear();
 
-    let won = funnel::win(&rig.sandbox, &leads)?;
+    let won = funnel::win(&rig.sandbox, leads)?;
     let bar = out.progress(0, "customers come back");
-    settle(&rig, &bar).await?;
+    settle(rig, &bar).await?;
     bar.finish_and_clear();
-    let mut report = Report::gather(&rig, leads.told(), won.done()).await?;
-    report.file = Some(won.figures(&leads, &report));
-    rig.close().await;
+    let mut report = Report::gather(rig, leads.told(), won.done()).await?;
+    report.file = Some(won.figures(leads, &report));
     Ok(report)
 }
 
@@ -214,6 +223,7 @@ async fn play_again(
     out: &Output,
     arguments: &Arguments,
     file: &std::path::Path,
+    stop: Stop,
 ) -> Result<(Replayed, Leaders), Failure> {
     let leads = funnel::read(file)?;
     let setup = Setup {
@@ -225,7 +235,28 @@ async fn play_again(
         begins: None,
         staff: BTreeSet::new(),
     };
-    replay::play(out, setup, &leads).await
+    replay::play(out, setup, &leads, stop).await
+}
+
+/// Plays until the end or until somebody asks for a stop, and clears away what is not to be kept.
+/// Whoever asks a second time does not wait for that.
+async fn until_stopped<T>(
+    rig: Rig,
+    mut stop: Stop,
+    play: impl AsyncFnOnce(&Rig) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let played = tokio::select! {
+        biased;
+        () = stop.asked() => None,
+        report = play(&rig) => Some(report),
+    };
+    let path = rig.path().to_owned();
+    let left = tokio::select! {
+        biased;
+        () = stop.asked() => Left::Behind(path),
+        left = rig.close() => left,
+    };
+    played.unwrap_or_else(|| Err(Failure::new(Exit::Interrupted, format!("interrupted: {left}"))))
 }
 
 /// Lets people work for `time` while the daemon runs.

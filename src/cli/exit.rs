@@ -19,11 +19,13 @@ pub enum Exit {
     Journal,
     /// A mistake of this program or of the system under it.
     Internal,
+    /// A person or the system asked for a stop in the middle.
+    Interrupted,
 }
 
 impl Exit {
     /// All, with what they mean.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Done, "done, and all is well"),
         (Self::Attention, "mistakes were found, or the service needs a person's attention"),
         (Self::Usage, "wrong arguments or settings, or the service does not run"),
@@ -31,6 +33,7 @@ impl Exit {
         (Self::Platform, "HubSpot or Salesforce refused, or could not be reached"),
         (Self::Journal, "the journal is in use by another process, or damaged"),
         (Self::Internal, "the system failed, or this program has a mistake"),
+        (Self::Interrupted, "stopped in the middle by Ctrl-C or a signal"),
     ];
 
     /// The number.
@@ -44,6 +47,8 @@ impl Exit {
             Self::Platform => 4,
             Self::Journal => 5,
             Self::Internal => 6,
+            // As shells have it for a process that an interrupt ended.
+            Self::Interrupted => 130,
         }
     }
 
@@ -58,6 +63,7 @@ impl Exit {
             Self::Platform => "platform",
             Self::Journal => "journal",
             Self::Internal => "internal",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -71,6 +77,6 @@ impl From<Exit> for ExitCode {
 /// The table for the help.
 pub(super) fn table() -> String {
     Exit::ALL.iter().fold("Exit codes:".to_owned(), |text, (exit, meaning)| {
-        format!("{text}\n  {}  {meaning}", exit.code())
+        format!("{text}\n  {:<3}  {meaning}", exit.code())
     })
 }

@@ -13,6 +13,7 @@ mod logs;
 mod output;
 mod parse;
 pub mod rehearsal;
+mod stop;
 mod webhooks;
 mod words;
 

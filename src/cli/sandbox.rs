@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::init::write_mappings;
 use super::output::Output;
 use super::rehearsal::set_up;
+use super::stop::Stop;
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::daemon::Clock;
 use crate::sandbox::calls::Purpose;
@@ -139,11 +139,7 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
         pubsub_tls: local(arguments.pubsub_tls_port),
     };
     // Before the addresses are told: whoever reads them may ask for a stop at once.
-    let no_signal = |error| {
-        Failure::of(Exit::Internal, "cannot listen for signals", &error as &dyn std::error::Error)
-    };
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
+    let mut stop = Stop::listen()?;
     if !arguments.bare {
         set_up(&sandbox);
     }
@@ -161,8 +157,7 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
     };
     tokio::select! {
         biased;
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = stop.asked() => {}
         () = time_is_up => {}
     }
     serving.shutdown().await;

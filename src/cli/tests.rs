@@ -29,7 +29,9 @@ fn every_command_says_what_it_does_and_shows_examples_that_parse() {
 #[test]
 fn every_exit_has_its_own_number_and_word() {
     for (place, (exit, _)) in Exit::ALL.iter().enumerate() {
-        assert_eq!(usize::from(exit.code()), place);
+        // They count from nothing, but for the one that shells know.
+        let code = if *exit == Exit::Interrupted { 130 } else { place };
+        assert_eq!(usize::from(exit.code()), code);
         let same = Exit::ALL.iter().filter(|(other, _)| other.word() == exit.word()).count();
         assert_eq!(same, 1);
     }

@@ -14,7 +14,9 @@ use serde_json::json;
 use super::cast::{map, unfit};
 use super::funnel::{Lead, Leads};
 use super::rig::{Rig, Setup};
+use super::until_stopped;
 use crate::cli::output::Output;
+use crate::cli::stop::Stop;
 use crate::cli::{Exit, Failure};
 use crate::daemon::control::AskError;
 use crate::daemon::page::Leaders;
@@ -73,6 +75,7 @@ pub async fn play(
     out: &Output,
     mut setup: Setup,
     leads: &Leads,
+    stop: Stop,
 ) -> Result<(Replayed, Leaders), Failure> {
     let moments = moments(leads);
     let Some(first) = moments.keys().next().copied() else {
@@ -82,16 +85,17 @@ pub async fn play(
     setup.begins = Some(first.checked_sub(BEFORE).unwrap_or(first));
     setup.staff = staff(leads);
     let rig = Rig::open(setup).await?;
-    rig.start().await?;
-    rig.quiet().await?;
-    let bar = out.progress(moments.len() as u64, "the file's days");
-    for (at, moment) in &moments {
-        live(&rig, *at, moment, &bar).await?;
-    }
-    bar.finish_and_clear();
-    let result = gather(&rig, leads).await;
-    rig.close().await;
-    result
+    until_stopped(rig, stop, async |rig| {
+        rig.start().await?;
+        rig.quiet().await?;
+        let bar = out.progress(moments.len() as u64, "the file's days");
+        for (at, moment) in &moments {
+            live(rig, *at, moment, &bar).await?;
+        }
+        bar.finish_and_clear();
+        gather(rig, leads).await
+    })
+    .await
 }
 
 /// Who is named in the file, as they are called here.

@@ -147,6 +147,11 @@ impl Rig {
         self.journal.keep.then_some(self.journal.path.as_path())
     }
 
+    /// Where the journal is.
+    pub fn path(&self) -> &Path {
+        &self.journal.path
+    }
+
     /// Signs in on both sides and begins to take in what exists.
     pub async fn start(&self) -> Result<(), Failure> {
         self.engine.start().await.map_err(failure)?;
@@ -310,11 +315,35 @@ impl Rig {
         FAULTS.map(str::to_owned).into_iter().chain(asked_for).collect()
     }
 
-    /// Closes the journal and stops listening.
-    pub async fn close(self) {
+    /// Closes the journal, stops listening, and says what became of the journal's directory.
+    pub async fn close(self) -> Left {
         self.engine.journal.close().await;
         if let Some(serving) = self.serving {
             serving.shutdown().await;
+        }
+        self.journal.leave()
+    }
+}
+
+/// What became of the journal's directory.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It was asked to be kept, and holds what was done so far.
+    Kept(PathBuf),
+    /// Nothing is left of it.
+    Removed(PathBuf),
+    /// It was to be removed and is still there.
+    Behind(PathBuf),
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kept(path) => write!(f, "the journal so far is kept in {}", path.display()),
+            Self::Removed(path) => write!(f, "the journal in {} was removed", path.display()),
+            Self::Behind(path) => {
+                write!(f, "the journal in {} stays behind: remove it", path.display())
+            }
         }
     }
 }
@@ -486,6 +515,18 @@ impl Place {
             Failure::of(Exit::Usage, message, &error)
         })?;
         Ok(Self { path, keep })
+    }
+
+    /// Removes the directory unless it was asked to be kept. Its journal is closed.
+    fn leave(self) -> Left {
+        if self.keep {
+            return Left::Kept(self.path.clone());
+        }
+        let gone = match std::fs::remove_dir_all(&self.path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if gone { Left::Removed(self.path.clone()) } else { Left::Behind(self.path.clone()) }
     }
 }
 

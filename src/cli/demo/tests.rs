@@ -40,7 +40,7 @@ fn balances(report: &Report) {
 
 #[tokio::test]
 async fn both_sides_agree_after_a_day_of_edits_and_the_last_pass_writes_nothing() {
-    let report = play(&silent(), &arguments()).await.unwrap();
+    let report = play(&silent(), &arguments(), Stop::never()).await.unwrap();
     balances(&report);
     let kinds: BTreeSet<_> = report.waiting.iter().map(|it| it.kind).collect();
     assert!(kinds.contains("match"), "{:#?}", report.waiting);
@@ -56,7 +56,9 @@ async fn the_demo_runs_on_push_and_whatever_befalls_it_is_told_and_loses_nothing
     for faults in [&["stream-cut=2", "replay-expired"][..], &["stream-stall"], &["overflow"]] {
         let fault: Vec<FaultOrder> = faults.iter().map(|order| order.parse().unwrap()).collect();
         let report =
-            play(&silent(), &Arguments { fault, seconds: 4, ..arguments() }).await.unwrap();
+            play(&silent(), &Arguments { fault, seconds: 4, ..arguments() }, Stop::never())
+                .await
+                .unwrap();
         balances(&report);
         let leads = report.news.iter().find(|news| news.object == "Lead").unwrap();
         assert!(leads.pushed > 0, "{faults:?} {:?}", report.news);
@@ -73,7 +75,7 @@ const HEAD: &str = "person,email,qualified_at,source,campaign,sales_rep,developm
 async fn play_text(name: &str, text: &str) -> Report {
     let file = std::env::temp_dir().join(format!("lockstep-{name}-{}.csv", std::process::id()));
     std::fs::write(&file, text).unwrap();
-    let report = play_file(&silent(), &arguments(), &file).await;
+    let report = play_file(&silent(), &arguments(), &file, Stop::never()).await;
     std::fs::remove_file(&file).unwrap();
     report.unwrap()
 }
@@ -173,7 +175,7 @@ async fn replayed(name: &str, most: usize) {
     let text = rows.join("\n");
     let file = std::env::temp_dir().join(format!("lockstep-{name}-{}.csv", std::process::id()));
     std::fs::write(&file, &text).unwrap();
-    let played = play_again(&silent(), &arguments(), &file).await;
+    let played = play_again(&silent(), &arguments(), &file, Stop::never()).await;
     std::fs::remove_file(&file).unwrap();
     let (replayed, leaders) = played.unwrap();
     let counted = count(&text);
@@ -237,7 +239,7 @@ async fn what_a_file_says_was_won_before_it_qualified_is_won_right_after_and_tol
     );
     let file = std::env::temp_dir().join(format!("lockstep-early-{}.csv", std::process::id()));
     std::fs::write(&file, text).unwrap();
-    let played = play_again(&silent(), &arguments(), &file).await;
+    let played = play_again(&silent(), &arguments(), &file, Stop::never()).await;
     std::fs::remove_file(&file).unwrap();
     let (replayed, _) = played.unwrap();
     assert!(replayed.is_whole(), "{replayed:#?}");
