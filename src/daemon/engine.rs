@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::mapping::{Mapping, Mappings};
 use crate::platform::salesforce::pubsub::Events;
 use crate::platform::{Error, Identity, Platform};
+use crate::reconcile::Plan;
 use crate::reconcile::limit::{Limiter, Limits};
 use crate::record::{PerSide, Side};
 
@@ -118,7 +119,12 @@ pub struct Engine {
     /// What the settlements of the last while came to.
     pub(super) limiter: Mutex<Limiter>,
     random: Mutex<fastrand::Rng>,
+    /// Is told of every plan that is about to be carried out.
+    pub(super) witness: Option<Witness>,
 }
+
+/// Who looks on as plans are carried out.
+pub(super) type Witness = Box<dyn Fn(&Plan) + Send + Sync>;
 
 impl Engine {
     /// An engine that has not asked anyone anything yet. `seed` is for the jitter of pauses.
@@ -147,6 +153,7 @@ impl Engine {
             tally: Mutex::default(),
             limiter: Mutex::new(Limiter::new(options.limits.clone())),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            witness: None,
             options,
         }
     }
@@ -155,6 +162,11 @@ impl Engine {
     #[must_use]
     pub fn with_events(self, events: Option<Arc<Events>>) -> Self {
         Self { events, ..self }
+    }
+
+    /// The same engine, which tells `witness` of every plan that is about to be carried out.
+    pub(super) fn witnessed(self, witness: impl Fn(&Plan) + Send + Sync + 'static) -> Self {
+        Self { witness: Some(Box::new(witness)), ..self }
     }
 
     /// The mappings in force.

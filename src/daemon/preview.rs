@@ -1,29 +1,30 @@
 //! What settling would do now, without doing it.
 //!
 //! A preview is the real work on a copy: the engine runs over a copy of the journal that is thrown
-//! away, and over both platforms as they are, through a door that lets reads pass and only counts
-//! writes. So it cannot differ from what the service would do.
+//! away, and over both platforms as they are, through a [`door`] that lets reads pass and remembers
+//! writes instead of sending them. So it does not differ from what the service would do, but for what
+//! the platforms add of their own: default values, owners by assignment rules, refusals.
+
+mod door;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
+use self::door::{Door, NEW};
 use super::control::{Refused, Request};
-use super::query::{Conflicts, Desk, HistoryView, LinkView, Refs, RejectView};
+use super::engine::lock;
+use super::query::{Conflicts, Desk, HistoryView, LinkView, Refs, RejectView, plain};
 use super::{Clock, Engine, Options, Trouble};
 use crate::journal::{Journal, LINK_ITSELF};
 use crate::mapping::Mappings;
-use crate::platform::{
-    Action, Ask, Budget, CallKind, Cursor, Error, Identity, ObjectSchema, Outcome, Owner, Platform,
-    Polled, Write,
-};
-use crate::record::{LinkId, PerSide, Record, Side};
+use crate::platform::Platform;
+use crate::reconcile::{Plan, Verdict, WriteAction};
+use crate::record::{LinkId, PerSide, RecordRef, Side};
 
 /// A page of the journal.
 const PAGE: usize = 500;
@@ -41,12 +42,67 @@ pub struct Preview {
     pub changes: Vec<PlannedChange>,
     /// How many changes there are in all.
     pub changes_in_all: usize,
+    /// The records that would be created, at most as many as were asked for.
+    pub creations: Vec<PlannedRecord>,
+    /// How many would be created in all.
+    pub creations_in_all: usize,
+    /// The records that would be deleted, at most as many as were asked for.
+    pub deletions: Vec<PlannedRecord>,
+    /// How many would be deleted in all.
+    pub deletions_in_all: usize,
     /// What would wait for a person to choose.
     pub conflicts: Conflicts,
     /// What would be refused for a value that the mapping cannot take.
     pub rejects: Vec<RejectView>,
     /// Links that a safety limit would stop.
     pub held: usize,
+    /// What carrying it out would cost, by side.
+    pub calls: PerSide<Cost>,
+}
+
+/// What carrying a preview out would cost on one side, in calls.
+///
+/// It is counted by the batches of the real settlements, and bound to differ a little: refused, lost
+/// and late writes add calls, and changes that come in one by one fill batches less. Tasks of handoffs
+/// are not in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Calls to list, look up and read records: those that this preview made, and those for records
+    /// that are not there yet.
+    pub reads: u64,
+    /// Calls to write.
+    pub writes: u64,
+    /// What the account has left of its day's calls, by whomever used, where the platform says.
+    pub left: Option<u64>,
+}
+
+/// One record that would be created or deleted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRecord {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The side on which it would be.
+    pub side: Side,
+    /// Both records; one that would be created has no id yet.
+    #[serde(flatten)]
+    pub records: Refs,
+    /// What it would be created with, the id of the record across first. Nothing where it would be
+    /// deleted.
+    pub fields: Vec<PlannedField>,
+}
+
+/// One field of a record that would be created.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedField {
+    /// The field's canonical name; the side's own for the field that holds the id of the record
+    /// across.
+    pub field: String,
+    /// Its value.
+    pub new: Json,
+    /// The rule that decided.
+    pub rule: String,
+    /// The reason in a sentence.
+    pub reason: String,
 }
 
 /// Writes to one side.
@@ -70,111 +126,6 @@ pub struct PlannedChange {
     pub records: Refs,
     /// The change, as history would have it.
     pub change: HistoryView,
-}
-
-/// Lets reads pass, and says of every write that it was done.
-struct Shut {
-    inner: Arc<dyn Platform>,
-    counts: Counts,
-}
-
-#[derive(Default)]
-struct Counts {
-    updated: AtomicU64,
-    created: AtomicU64,
-    deleted: AtomicU64,
-}
-
-/// How an id looks that a record would get.
-const NEW: &str = "new-";
-
-#[async_trait]
-impl Platform for Shut {
-    fn side(&self) -> Side {
-        self.inner.side()
-    }
-
-    async fn identity(&self) -> Result<Identity, Error> {
-        self.inner.identity().await
-    }
-
-    fn budget(&self) -> Budget {
-        self.inner.budget()
-    }
-
-    fn calls(&self) -> BTreeMap<CallKind, u64> {
-        self.inner.calls()
-    }
-
-    async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error> {
-        self.inner.schema(object).await
-    }
-
-    fn forget_schema(&self, object: &str) {
-        self.inner.forget_schema(object);
-    }
-
-    async fn owners(&self) -> Result<Vec<Owner>, Error> {
-        self.inner.owners().await
-    }
-
-    async fn read(&self, ask: &Ask, ids: &[String]) -> Result<Vec<Option<Record>>, Error> {
-        self.inner.read(ask, ids).await
-    }
-
-    async fn find(&self, ask: &Ask, field: &str, values: &[String]) -> Result<Vec<Record>, Error> {
-        self.inner.find(ask, field, values).await
-    }
-
-    async fn write(&self, writes: &[Write]) -> Vec<Outcome> {
-        let done = |write: &Write| {
-            let (count, id) = match &write.action {
-                Action::Update { id } => (&self.counts.updated, id.clone()),
-                Action::Delete { id } => (&self.counts.deleted, id.clone()),
-                Action::Upsert { .. } | Action::Create => (&self.counts.created, String::new()),
-            };
-            let number = count.fetch_add(1, Ordering::Relaxed);
-            let created = id.is_empty();
-            let id = if created { format!("{NEW}{}", number + 1) } else { id };
-            Outcome::Done { id, created, echoed: write.fields.clone() }
-        };
-        writes.iter().map(done).collect()
-    }
-
-    async fn changed(
-        &self,
-        ask: &Ask,
-        cursor: Option<&Cursor>,
-        since: Timestamp,
-    ) -> Result<Polled, Error> {
-        self.inner.changed(ask, cursor, since).await
-    }
-
-    async fn deleted(
-        &self,
-        object: &str,
-        cursor: Option<&Cursor>,
-        since: Timestamp,
-    ) -> Result<Polled, Error> {
-        self.inner.deleted(object, cursor, since).await
-    }
-
-    async fn list(&self, ask: &Ask, cursor: Option<&Cursor>) -> Result<Polled, Error> {
-        self.inner.list(ask, cursor).await
-    }
-
-    async fn server_time(&self) -> Result<Timestamp, Error> {
-        self.inner.server_time().await
-    }
-
-    async fn count_by(
-        &self,
-        object: &str,
-        field: &str,
-        values: &[String],
-    ) -> Result<BTreeMap<String, u64>, Error> {
-        self.inner.count_by(object, field, values).await
-    }
 }
 
 /// A directory that goes with the value.
@@ -217,29 +168,36 @@ pub async fn preview(
     limit: usize,
 ) -> Result<Preview, Refused> {
     let PerSide { hubspot, salesforce } = platforms;
-    let shut = |inner| Arc::new(Shut { inner, counts: Counts::default() });
-    let shut = PerSide { hubspot: shut(hubspot), salesforce: shut(salesforce) };
+    let doors = PerSide {
+        hubspot: Arc::new(Door::new(hubspot)),
+        salesforce: Arc::new(Door::new(salesforce)),
+    };
     let through: PerSide<Arc<dyn Platform>> = PerSide {
-        hubspot: Arc::<Shut>::clone(&shut.hubspot),
-        salesforce: Arc::<Shut>::clone(&shut.salesforce),
+        hubspot: Arc::<Door>::clone(&doors.hubspot),
+        salesforce: Arc::<Door>::clone(&doors.salesforce),
     };
     let before = last_line(copy).await?;
-    let engine = Engine::new(copy.clone(), through, mappings, clock.clone(), options, 0);
+    let seen = Arc::new(Mutex::new(Seen { limit, ..Seen::default() }));
+    let witness = Arc::clone(&seen);
+    let engine = Engine::new(copy.clone(), through, mappings, clock.clone(), options, 0)
+        .witnessed(move |plan| lock(&witness).note(plan));
     engine.start().await?;
+    // Signing in and what the accounts look like are no part of the cost.
+    for (_, door) in doors.iter() {
+        door.begin();
+    }
     engine.sweep().await?;
     engine.listen().await?;
     let settled = engine.settle_all(Duration::ZERO).await?;
 
     let mut preview = Preview { compared: settled.taken, held: settled.held, ..Preview::default() };
-    for side in Side::BOTH {
-        let counts = &shut.get(side).counts;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        *preview.writes.get_mut(side) = Writes {
-            updated: count(&counts.updated),
-            created: count(&counts.created),
-            deleted: count(&counts.deleted),
-        };
+    for (side, door) in doors.iter() {
+        *preview.writes.get_mut(side) = door.writes();
+        *preview.calls.get_mut(side) = door.cost();
     }
+    let seen = std::mem::take(&mut *lock(&seen));
+    (preview.creations, preview.creations_in_all) = (seen.creations, seen.creations_in_all);
+    (preview.deletions, preview.deletions_in_all) = (seen.deletions, seen.deletions_in_all);
     take_changes(&engine, before, limit, &mut preview).await?;
     let mappings = engine.mappings();
     let desk = Desk { journal: copy, mappings: &mappings, now: clock.now() };
@@ -248,6 +206,70 @@ pub async fn preview(
     preview.rejects =
         shape(desk.answer(&Request::Rejects { mapping: None, limit }).await)?.unwrap_or_default();
     Ok(preview)
+}
+
+/// The records that plans create and delete, as they are carried out.
+#[derive(Debug, Default)]
+struct Seen {
+    limit: usize,
+    creations: Vec<PlannedRecord>,
+    creations_in_all: usize,
+    deletions: Vec<PlannedRecord>,
+    deletions_in_all: usize,
+}
+
+impl Seen {
+    fn note(&mut self, plan: &Plan) {
+        for (side, write) in plan.writes.iter() {
+            let Some(write) = write else { continue };
+            let record = |records: &PerSide<Option<RecordRef>>, fields| PlannedRecord {
+                mapping: plan.mapping.clone(),
+                side,
+                records: fresh(Refs::new(records)),
+                fields,
+            };
+            match &write.action {
+                WriteAction::Update { .. } => {}
+                WriteAction::Create { key_field, key, .. } => {
+                    self.creations_in_all += 1;
+                    if self.creations.len() < self.limit {
+                        let mut records = plan.records.clone();
+                        let (object, id) = (write.object.clone(), NEW.to_owned());
+                        *records.get_mut(side) = Some(RecordRef { side, object, id });
+                        let fields = created_with(plan, side, key_field, key);
+                        self.creations.push(record(&records, fields));
+                    }
+                }
+                WriteAction::Delete { .. } => {
+                    self.deletions_in_all += 1;
+                    if self.deletions.len() < self.limit {
+                        self.deletions.push(record(&plan.records, Vec::new()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a record would be created with.
+fn created_with(plan: &Plan, side: Side, key_field: &str, key: &str) -> Vec<PlannedField> {
+    let id = PlannedField {
+        field: key_field.to_owned(),
+        new: Json::from(key),
+        rule: "id field".to_owned(),
+        reason: format!("holds {}'s id of the same record", side.other()),
+    };
+    let decided = plan.decisions.iter().filter(|decision| decision.written_to.contains(&side));
+    let decided = decided.filter_map(|decision| match &decision.verdict {
+        Verdict::Settled(value) => Some(PlannedField {
+            field: decision.field.clone(),
+            new: plain(value),
+            rule: decision.rule.clone(),
+            reason: decision.reason.clone(),
+        }),
+        Verdict::Agreed | Verdict::LeftAlone | Verdict::Parked => None,
+    });
+    std::iter::once(id).chain(decided).collect()
 }
 
 fn shape<T: serde::de::DeserializeOwned>(

@@ -10,6 +10,8 @@ mod find;
 mod handoffs;
 mod view;
 
+pub(super) use view::plain;
+
 pub use figures::{HandoffCounts, ReportOf};
 pub use handoffs::HandoffView;
 pub use view::{

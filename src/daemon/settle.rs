@@ -117,6 +117,9 @@ impl Engine {
         settled.held += held;
         self.route(mapping, &mut open).await?;
         self.intend(mapping, &open).await?;
+        if let Some(witness) = &self.witness {
+            open.iter().filter_map(|case| case.plan.as_ref()).for_each(witness);
+        }
         let written = self.write(mapping, &open).await;
         settled += self.conclude(mapping, over, open, written).await?;
         Ok(settled)

@@ -195,6 +195,20 @@ pub struct CallKind {
     pub answer: String,
 }
 
+/// What is asked of a side, for [`Platform::cost`].
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// [`Platform::read`] of records that are there.
+    Read {
+        /// What would be read of each.
+        ask: &'a Ask,
+        /// How many.
+        records: usize,
+    },
+    /// [`Platform::write`].
+    Write(&'a [Write]),
+}
+
 /// Someone, or a queue, that can own records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
@@ -225,6 +239,10 @@ pub trait Platform: Send + Sync {
 
     /// Calls made since the start, by kind.
     fn calls(&self) -> BTreeMap<CallKind, u64>;
+
+    /// How many calls `work` takes where nothing is refused, lost or tried again: counted by the very
+    /// batches in which it would be sent. Makes none.
+    fn cost(&self, work: Work<'_>) -> u64;
 
     /// The object's fields. Remembered by the client until [`Platform::forget_schema`].
     async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error>;

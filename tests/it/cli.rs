@@ -281,6 +281,16 @@ fn one_round_without_a_service_ends_well() {
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(site.run(&["conflicts", "list"]).0, Some(0));
     assert_eq!(site.run(&["explain", "nobody@example.com"]).0, Some(3));
+    let (code, told) = site.run(&["holds", "release", "7"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("holds list"), "{told}");
+    let (code, told) = site.run(&["journal", "compact", "--json"]);
+    assert_eq!(code, Some(0), "{told}");
+    let compacted: Value = serde_json::from_str(&told).unwrap();
+    assert!(compacted["rows"].as_u64() > Some(0), "{compacted}");
+    assert!(compacted["after"].as_u64() > Some(0), "{compacted}");
+    let (code, told) = site.run(&["journal", "check"]);
+    assert_eq!(code, Some(0), "{told}");
     let (code, told) = site.run(&["journal", "copy", "copied"]);
     assert_eq!(code, Some(0), "{told}");
     let (code, told) = site.run(&["journal", "salvage"]);
@@ -328,6 +338,10 @@ fn the_service_starts_answers_reloads_and_stops() {
     assert!(told.contains("in use by"), "{told}");
     // The journal's own commands do not touch it either.
     assert_eq!(site.run(&["journal", "check"]).0, Some(5));
+    let (code, told) = site.run(&["journal", "compact"]);
+    assert_eq!(code, Some(5), "{told}");
+    let process = format!("in use by process {}", service.0.id());
+    assert!(told.contains(&process), "{told}");
 
     // A wrong mapping file leaves the last good ones in force, loudly.
     let people = site.folder.0.join("mappings/people.toml");
@@ -382,4 +396,45 @@ fn wrong_credentials_are_a_state_and_not_an_end() {
     assert_eq!(code, Some(4));
     service.signal("INT");
     assert_eq!(service.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing_but_what_was_asked_for() {
+    for (name, keep, says) in [
+        ("demo-int", None, "was removed"),
+        ("demo-keep", Some("kept"), "the journal so far is kept in"),
+    ] {
+        let folder = Folder::new(name);
+        let temporary = folder.0.join("tmp");
+        fs::create_dir(&temporary).unwrap();
+        let mut command = lockstep(&folder.0);
+        command
+            .args(["demo", "--people", "20", "--seconds", "600"])
+            .args(keep.iter().flat_map(|place| ["--keep", place]))
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut demo = Running(command.spawn().unwrap());
+        let place = keep.map_or(temporary.clone(), |place| folder.0.join(place));
+        // Where its journal is made, it listens for signals.
+        let made = || fs::read_dir(&place).is_ok_and(|mut files| files.next().is_some());
+        for _ in 0..300 {
+            if made() {
+                break;
+            }
+            wait(Duration::from_millis(100));
+        }
+        assert!(made(), "{name} never began");
+        wait(Duration::from_millis(500));
+        demo.signal("INT");
+        let code = demo.0.wait().unwrap().code();
+        let told = std::io::read_to_string(demo.0.stderr.take().unwrap()).unwrap();
+        assert_eq!(code, Some(130), "{told}");
+        assert!(told.contains(says), "{told}");
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "{name} leaves something: {told}");
+        if let Some(kept) = keep {
+            let kept = folder.0.join(kept);
+            assert!(kept.join("LOCK").exists(), "{told}");
+        }
+    }
 }

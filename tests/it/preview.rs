@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep::cli::rehearsal::{Clients, in_process, set_up};
-use lockstep::daemon::preview::preview;
+use lockstep::daemon::preview::{Cost, preview};
 use lockstep::daemon::{Clock, Engine, Misfit, Options, Preview, misfits, read_mappings};
 use lockstep::journal::{Disk, Journal, MemoryStore};
 use lockstep::mapping::{Mappings, load};
+use lockstep::record::Side;
 use lockstep::sandbox::hubspot::object::Object;
 use lockstep::sandbox::hubspot::ui::FIRST_USER;
 use lockstep::sandbox::{Sandbox, SandboxClock};
+use serde_json::json;
 
 const START: &str = "2026-11-02T09:00:00Z";
 
@@ -68,23 +70,30 @@ async fn it_shows_what_then_happens_and_writes_nothing() {
     let disk = Disk::default();
     let shown = look(&sandbox, &journal(&disk.image()), 3).await;
     assert_eq!(writes(&sandbox), 0, "a preview wrote");
-    assert!(shown.changes_in_all > 3 && shown.changes.len() == 3, "{shown:?}");
-    let fresh = |text: &Option<String>| text.as_deref() == Some("Lead (new)");
-    assert!(shown.changes.iter().any(|one| fresh(&one.records.salesforce)), "{shown:?}");
+    told_with_their_values(&shown);
 
     let platforms = in_process(&sandbox, &Clients::default()).unwrap();
     let clock = Clock::starting_at(sandbox.clock().now());
     let own = journal(&disk);
     let engine = Engine::new(own.clone(), platforms, shipped(), clock, Options::default(), 1);
     engine.start().await.unwrap();
+    let made =
+        || engine.platforms.hubspot.budget().made + engine.platforms.salesforce.budget().made;
+    let signed_in = made();
     engine.listen().await.unwrap();
     let done = engine.settle_all(Duration::from_secs(10)).await.unwrap();
-    assert_eq!(
-        shown.writes.salesforce.created, done.created.salesforce as u64,
-        "{shown:?} {done:?}"
-    );
+    for side in Side::BOTH {
+        let (shown, made) = (shown.writes.get(side), *done.created.get(side) as u64);
+        assert_eq!(shown.created, made, "{side} {shown:?} {done:?}");
+        assert_eq!(shown.updated, *done.written.get(side) as u64, "{side} {shown:?} {done:?}");
+        assert_eq!(shown.deleted, 0, "{side} {shown:?}");
+    }
     assert!(done.created.salesforce > 0);
+    // What it cost is what was said: nothing was refused here.
+    let cost = |of: fn(&Cost) -> u64| of(&shown.calls.hubspot) + of(&shown.calls.salesforce);
     assert!(writes(&sandbox) > 0, "the calls that write are not seen");
+    assert_eq!(cost(|cost| cost.writes), writes(&sandbox), "{shown:?}");
+    assert_eq!(cost(|cost| cost.reads), made() - signed_in - writes(&sandbox), "{shown:?}");
 
     // Nothing is left to do, and the preview of it says so.
     tokio::time::sleep(Duration::from_secs(120)).await;
@@ -94,8 +103,31 @@ async fn it_shows_what_then_happens_and_writes_nothing() {
     let quiet = look(&sandbox, &journal(&disk.image()), 10).await;
     assert_eq!(writes(&sandbox), before);
     assert_eq!(quiet.changes, [], "{quiet:?}");
+    assert_eq!(quiet.creations, [], "{quiet:?}");
+    assert!(quiet.calls.hubspot.writes == 0 && quiet.calls.salesforce.writes == 0, "{quiet:?}");
     assert_eq!(quiet.writes, Default::default());
     assert!(quiet.compared >= 3, "{quiet:?}");
+}
+
+/// Each record that would be created is told with the record across and its values; where only some are
+/// shown, all are counted.
+fn told_with_their_values(shown: &Preview) {
+    assert_eq!(shown.creations.len(), shown.creations_in_all, "{shown:?}");
+    assert_eq!(shown.deletions_in_all, 0, "{shown:?}");
+    let lead = shown.creations.iter().find(|record| {
+        record.records.salesforce.as_deref() == Some("Lead (new)")
+            && record.fields.iter().any(|field| field.new == json!("person2@example.com"))
+    });
+    let lead = lead.unwrap_or_else(|| panic!("{shown:#?}"));
+    assert_eq!((lead.mapping.as_str(), lead.side), ("people", Side::Salesforce));
+    let contact = lead.records.hubspot.as_deref().unwrap();
+    let id = contact.strip_prefix("contacts ").unwrap();
+    assert_eq!((lead.fields[0].field.as_str(), &lead.fields[0].new), ("HubSpot_Id__c", &json!(id)));
+    for (name, new) in [("first_name", json!("Ada")), ("last_name", json!("King"))] {
+        let field = lead.fields.iter().find(|field| field.field == name).unwrap();
+        assert_eq!(field.new, new);
+        assert!(!field.rule.is_empty() && !field.reason.is_empty(), "{field:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use crate::reconcile::{OpenConflict, Resolution};
 use crate::record::{ChangeKind, PerSide, RecordRef, Side, Source, Stamp, Value};
 
 /// A value as JSON has it.
-pub(super) fn plain(value: &Value) -> Json {
+pub(in crate::daemon) fn plain(value: &Value) -> Json {
     match value {
         Value::Blank => Json::Null,
         Value::Text(text) => Json::from(text.as_str()),
@@ -58,7 +58,7 @@ pub struct Refs {
 }
 
 impl Refs {
-    fn new(records: &PerSide<Option<RecordRef>>) -> Self {
+    pub(in crate::daemon) fn new(records: &PerSide<Option<RecordRef>>) -> Self {
         let text = |record: &Option<RecordRef>| {
             record.as_ref().map(|record| format!("{} {}", record.object, record.id))
         };

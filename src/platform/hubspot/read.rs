@@ -31,6 +31,18 @@ const MERGED_IDS: &str = "hs_merged_object_ids";
 /// For contacts: `id:time` of each merge. Older merges stand only here.
 const MERGED_VIDS: &str = "hs_calculated_merged_vids";
 
+/// How many records one batch reads.
+fn batch_of(ask: &Ask) -> usize {
+    if ask.stamps.is_empty() { BATCH } else { BATCH_WITH_HISTORY }
+}
+
+/// How many calls it takes to read `records` that are there: their batches, and for each batch one call
+/// for each type of associated record.
+pub(super) fn calls(ask: &Ask, records: usize) -> u64 {
+    let types = ask.fields.iter().filter(|field| field.starts_with(ASSOCIATIONS)).count();
+    (records.div_ceil(batch_of(ask)) * (1 + types)) as u64
+}
+
 impl HubSpot {
     pub(super) async fn read_all(
         &self,
@@ -44,8 +56,7 @@ impl HubSpot {
                 wanted.push(id.clone());
             }
         }
-        let size = if ask.stamps.is_empty() { BATCH } else { BATCH_WITH_HISTORY };
-        let chunks = wanted.chunks(size).map(|chunk| self.read_chunk(ask, chunk));
+        let chunks = wanted.chunks(batch_of(ask)).map(|chunk| self.read_chunk(ask, chunk));
         let mut found = BTreeMap::new();
         for chunk in try_join_all(chunks).await? {
             found.extend(chunk);

@@ -32,18 +32,7 @@ const STAGE: &str = "lifecyclestage";
 
 impl HubSpot {
     pub(super) async fn write_all(&self, writes: &[Write]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
-        let mut groups: BTreeMap<Group, Vec<Item>> = BTreeMap::new();
-        for (place, write) in writes.iter().enumerate() {
-            if write.action == Action::Create {
-                outcomes[place] = Some(Outcome::Refused(unfounded(write)));
-                continue;
-            }
-            match plain_part(place, write) {
-                (group, Some(item)) => groups.entry(group).or_default().push(item),
-                (_, None) => outcomes[place] = Some(done_already(write)),
-            }
-        }
+        let (groups, mut outcomes) = grouped(writes);
         let within = Some(self.write_within);
         for (place, outcome) in self.send_groups(&groups, within).await {
             outcomes[place] = Some(outcome);
@@ -238,6 +227,40 @@ impl HubSpot {
             outcomes[place] = Some(insisted(&writes[place], outcomes[place].take(), outcome));
         }
     }
+}
+
+/// The batches' contents, and the outcomes of what goes into none, by place.
+fn grouped(writes: &[Write]) -> (BTreeMap<Group, Vec<Item>>, Vec<Option<Outcome>>) {
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
+    let mut groups: BTreeMap<Group, Vec<Item>> = BTreeMap::new();
+    for (place, write) in writes.iter().enumerate() {
+        if write.action == Action::Create {
+            outcomes[place] = Some(Outcome::Refused(unfounded(write)));
+            continue;
+        }
+        match plain_part(place, write) {
+            (group, Some(item)) => groups.entry(group).or_default().push(item),
+            (_, None) => outcomes[place] = Some(done_already(write)),
+        }
+    }
+    (groups, outcomes)
+}
+
+/// How many calls it takes to write `writes` where none is refused: their batches, two more for stages
+/// that go back (cleared, and written again), and two for each association (what it is now, and the
+/// change).
+pub(super) fn calls(writes: &[Write]) -> u64 {
+    let (groups, _) = grouped(writes);
+    let batches: usize = groups.values().map(|items| items.len().div_ceil(BATCH)).sum();
+    let mut back: BTreeMap<&str, usize> = BTreeMap::new();
+    for write in writes.iter().filter(|write| write.clear_first.contains(STAGE)) {
+        *back.entry(&write.object).or_default() += 1;
+    }
+    let again: usize = back.values().map(|count| 2 * count.div_ceil(BATCH)).sum();
+    let associations = writes.iter().filter(|write| !matches!(write.action, Action::Delete { .. }));
+    let associations = associations.flat_map(|write| write.fields.keys());
+    let associations = associations.filter(|name| name.starts_with(ASSOCIATIONS)).count();
+    (batches + again + 2 * associations) as u64
 }
 
 /// The part of a write that goes into a batch, if there is any.

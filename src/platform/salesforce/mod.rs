@@ -29,7 +29,7 @@ use super::transport::{
 };
 use super::{
     Ask, Budget, CallKind, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner,
-    Platform, Polled, Write,
+    Platform, Polled, Work, Write,
 };
 use crate::record::{Record, Side};
 use codes::Meaning;
@@ -220,6 +220,13 @@ impl Platform for Salesforce {
 
     fn calls(&self) -> BTreeMap<CallKind, u64> {
         self.client.kinds()
+    }
+
+    fn cost(&self, work: Work<'_>) -> u64 {
+        match work {
+            Work::Read { records, .. } => read::calls(records),
+            Work::Write(writes) => write::calls(writes),
+        }
     }
 
     async fn schema(&self, object: &str) -> Result<Arc<ObjectSchema>, Error> {

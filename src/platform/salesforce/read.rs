@@ -88,6 +88,11 @@ pub(super) fn record(ask: &Ask, row: &Row, own: Option<&str>) -> Option<Record> 
     Some(record)
 }
 
+/// How many calls it takes to read `records` that are there.
+pub(super) const fn calls(records: usize) -> u64 {
+    records.div_ceil(BATCH) as u64
+}
+
 impl Salesforce {
     pub(super) async fn read_by_id(
         &self,

@@ -63,16 +63,32 @@ enum Sent {
     Failed(Failure),
 }
 
+/// The collections' contents, and the outcomes of what goes into none, by place.
+fn grouped(writes: &[Write]) -> (BTreeMap<Group<'_>, Vec<Item<'_>>>, Vec<Option<Outcome>>) {
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
+    let mut groups: BTreeMap<Group<'_>, Vec<Item<'_>>> = BTreeMap::new();
+    for (at, write) in writes.iter().enumerate() {
+        match item(at, write) {
+            Ok((group, item)) => groups.entry(group).or_default().push(item),
+            Err(refusal) => outcomes[at] = Some(Outcome::Refused(refusal)),
+        }
+    }
+    (groups, outcomes)
+}
+
+/// How many calls it takes to write `writes` where none is refused. A record that is not there yet has
+/// no id that would fit; it is counted as one that has.
+pub(super) fn calls(writes: &[Write]) -> u64 {
+    let mut groups: BTreeMap<Group<'_>, usize> = BTreeMap::new();
+    for write in writes {
+        *groups.entry(group(write)).or_default() += 1;
+    }
+    groups.values().map(|count| count.div_ceil(BATCH) as u64).sum()
+}
+
 impl Salesforce {
     pub(super) async fn write_all(&self, writes: &[Write]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
-        let mut groups: BTreeMap<Group<'_>, Vec<Item<'_>>> = BTreeMap::new();
-        for (at, write) in writes.iter().enumerate() {
-            match item(at, write) {
-                Ok((group, item)) => groups.entry(group).or_default().push(item),
-                Err(refusal) => outcomes[at] = Some(Outcome::Refused(refusal)),
-            }
-        }
+        let (groups, mut outcomes) = grouped(writes);
         let batches = groups.iter().flat_map(|(group, items)| {
             items.chunks(BATCH).map(|batch| self.batch(group, batch.to_vec()))
         });
@@ -313,13 +329,12 @@ fn item(at: usize, write: &Write) -> Result<(Group<'_>, Item<'_>), Refusal> {
             refuse(RefusalKind::Gone, "MALFORMED_ID", message, "the link is to be matched again")
         })
     };
-    let (verb, id) = match &write.action {
-        Action::Update { id } => (Verb::Update, Some(known(id)?)),
-        Action::Delete { id } => (Verb::Delete, Some(known(id)?)),
-        Action::Upsert { key_field, .. } => (Verb::Upsert(key_field.as_str()), None),
-        Action::Create => (Verb::Create, None),
+    let id = match &write.action {
+        Action::Update { id } | Action::Delete { id } => Some(known(id)?),
+        Action::Upsert { .. } | Action::Create => None,
     };
-    let key = match verb {
+    let group = group(write);
+    let key = match group.verb {
         Verb::Upsert(key) => Some(key),
         _ => None,
     };
@@ -331,8 +346,18 @@ fn item(at: usize, write: &Write) -> Result<(Group<'_>, Item<'_>), Refusal> {
             return Err(refuse(RefusalKind::Schema, "INVALID_FIELD", message, hint));
         }
     }
-    let group = Group { object: &write.object, verb, options: &write.options };
     Ok((group, Item { at, write, id }))
+}
+
+/// The writes that can go in one call with this one.
+fn group(write: &Write) -> Group<'_> {
+    let verb = match &write.action {
+        Action::Update { .. } => Verb::Update,
+        Action::Delete { .. } => Verb::Delete,
+        Action::Upsert { key_field, .. } => Verb::Upsert(key_field.as_str()),
+        Action::Create => Verb::Create,
+    };
+    Group { object: &write.object, verb, options: &write.options }
 }
 
 /// The record as it stands in a collection. `attributes` comes first: in nested records the

@@ -265,6 +265,21 @@ impl From<Failure> for Error {
     }
 }
 
+tokio::task_local! {
+    /// The calls that are made on behalf of whoever counts them.
+    static COUNTED: AtomicU64;
+}
+
+/// Does `work` and says how many calls it made, repeats included, by whichever clients: also where others
+/// use the same clients meanwhile.
+pub async fn counted<T>(work: impl Future<Output = T>) -> (T, u64) {
+    let work = async {
+        let done = work.await;
+        (done, COUNTED.with(|counted| counted.load(Ordering::Relaxed)))
+    };
+    COUNTED.scope(AtomicU64::new(0), work).await
+}
+
 /// Sends one platform's calls.
 pub struct Client {
     http: Arc<dyn Http>,
@@ -389,6 +404,8 @@ impl Client {
             return Err(self.late(tries, error, Duration::ZERO));
         }
         self.made.fetch_add(1, Ordering::Relaxed);
+        // Nobody counts, mostly.
+        let _ = COUNTED.try_with(|counted| counted.fetch_add(1, Ordering::Relaxed));
         let span = tracing::debug_span!(
             "call",
             side = self.dialect.side().key(),

@@ -17,7 +17,7 @@ mod redact;
 mod retry;
 mod session;
 
-pub use client::{Answer, Call, Client, Dialect, Effect, Failure, Repeat, Verdict};
+pub use client::{Answer, Call, Client, Dialect, Effect, Failure, Repeat, Verdict, counted};
 pub use in_process::InProcess;
 pub use net::{Net, NetSettings, install_crypto};
 pub use pace::{Lane, Paused, Permit, Window};
