@@ -110,6 +110,15 @@ impl Case {
         (next != *lone).then_some(next)
     }
 
+    /// The records that took the place of the link's own.
+    pub(super) fn next_records(&self) -> Vec<RecordRef> {
+        if self.link().is_none() {
+            return Vec::new();
+        }
+        let next = self.live().map(|record| record.successor.as_ref().unwrap_or(&record.key));
+        next.filter(|it| self.records.get(it.side).as_ref() != Some(it)).cloned().collect()
+    }
+
     /// Takes in what was read of its records. Word of an erasure goes before what a platform still
     /// shows.
     pub(super) fn take_in(&mut self, found: &BTreeMap<RecordRef, Fetched>) {

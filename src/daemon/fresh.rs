@@ -19,6 +19,11 @@ use crate::reconcile::WriteAction;
 /// is bounded by the client: see [`Outcome::Late`](crate::platform::Outcome::Late).
 const FRESH: Duration = Duration::from_secs(2);
 
+/// How old what was read may be when a record is created. The search that found nobody cannot be
+/// repeated here, and whoever turned up since, restored or made by somebody else, would be written
+/// over by the upsert. That is rare, so a whole batch may be searched first.
+const FRESH_ENOUGH_TO_CREATE: Duration = Duration::from_secs(10);
+
 /// How often it is read again before the cases are put off.
 const TRIES: usize = 3;
 
@@ -36,6 +41,7 @@ impl Engine {
         mut read: Instant,
         cases: Vec<Case>,
     ) -> Result<(usize, Vec<Case>), Trouble> {
+        let searched = read;
         let (mut aging, mut rest): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(overwrites);
         for _ in 0..TRIES {
             if aging.is_empty() || read.elapsed() <= FRESH {
@@ -45,15 +51,15 @@ impl Engine {
             self.fetch_cases(mapping, &mut aging).await?;
             self.decide(mapping, &mut aging).await?;
         }
-        if read.elapsed() <= FRESH {
-            rest.append(&mut aging);
-            return Ok((0, rest));
-        }
-        let (late, mut patient): (Vec<Case>, Vec<Case>) = aging
-            .into_iter()
-            .partition(|case| overwrites(case) && case.entry.attempts < MOST_PUT_OFF);
-        rest.append(&mut patient);
-        self.put_off(&late, read.elapsed()).await?;
+        rest.append(&mut aging);
+        let (overwritten, created) = (read.elapsed(), searched.elapsed());
+        let is_late = |case: &Case| {
+            case.entry.attempts < MOST_PUT_OFF
+                && ((overwrites(case) && overwritten > FRESH)
+                    || (creates(case) && created > FRESH_ENOUGH_TO_CREATE))
+        };
+        let (late, rest): (Vec<Case>, Vec<Case>) = rest.into_iter().partition(is_late);
+        self.put_off(&late, overwritten.max(created)).await?;
         Ok((late.len(), rest))
     }
 
@@ -72,13 +78,17 @@ impl Engine {
     }
 }
 
-/// Whether the case's plan writes to a record that is there already. What is only created cannot do
-/// away with anything.
+/// Whether the case's plan writes to a record that is there already.
 fn overwrites(case: &Case) -> bool {
+    plans(case, |action| !matches!(action, WriteAction::Create { .. }))
+}
+
+fn creates(case: &Case) -> bool {
+    plans(case, |action| matches!(action, WriteAction::Create { .. }))
+}
+
+fn plans(case: &Case, is: impl Fn(&WriteAction) -> bool) -> bool {
     case.plan.as_ref().is_some_and(|plan| {
-        plan.writes
-            .iter()
-            .filter_map(|(_, write)| write.as_ref())
-            .any(|write| !matches!(write.action, WriteAction::Create { .. }))
+        plan.writes.iter().filter_map(|(_, write)| write.as_ref()).any(|write| is(&write.action))
     })
 }

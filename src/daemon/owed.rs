@@ -7,20 +7,22 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::case::Case;
 use super::conclude::Conclusion;
+use super::fetch::Fetched;
 use super::history::lines;
 use super::write::Fate;
-use crate::journal::{HistoryLine, Intent, Subject};
+use crate::journal::{Commit, Heard, HistoryLine, Intent, Subject};
 use crate::mapping::Mapping;
-use crate::reconcile::{LinkStep, Plan};
-use crate::record::{Side, Value};
+use crate::reconcile::{LinkStep, Plan, WriteAction};
+use crate::record::{Change, RecordRef, Side, Source, Value};
 
 /// What an earlier intent of `case` is worth by what was read for `plan`.
 ///
 /// A line whose value stands where it was to be written, or is proved to have stood there, took
-/// effect; one whose old value still
-/// stands there did not. Where the record holds something else, it was written again since, and
+/// effect; one whose old value still stands there did not. Where the record holds something else, it was written again since, and
 /// nobody can tell any more: such a line is told with that doubt if anything stood there before. A
 /// stage that goes back is cleared first, so that it can be found in the middle.
 pub(super) fn owed(mapping: &Mapping, case: &Case, plan: &Plan) -> Vec<HistoryLine> {
@@ -89,6 +91,11 @@ impl Conclusion<'_> {
         if self.waits_for_record(plan) {
             return;
         }
+        if self.case.lone().is_some_and(|lone| {
+            matches!(self.case.present.get(lone.side), Fetched::Gone | Fetched::Erased)
+        }) {
+            return bequeath(&mut self.commit, self.mapping, self.case, None, self.now);
+        }
         let told = self.tells(plan);
         let unclear: BTreeSet<Side> = Side::BOTH
             .into_iter()
@@ -126,5 +133,45 @@ impl Conclusion<'_> {
     /// Whether nothing was decided because a record has to be read first that took another's place.
     fn waits_for_record(&self, plan: &Plan) -> bool {
         matches!(plan.step, LinkStep::Move { .. }) && self.heir.is_none()
+    }
+}
+
+/// Hands what the interrupted settlement of a lone record has written to those who can tell it: each
+/// side's lines to the record that was written there. The lone record itself is told of by `next`,
+/// which took its place; nobody tells of one that was deleted.
+pub(super) fn bequeath(
+    commit: &mut Commit,
+    mapping: &Mapping,
+    case: &Case,
+    next: Option<&RecordRef>,
+    at: Timestamp,
+) {
+    let (Some(lone), Some(intent)) = (case.lone(), &case.known.intent) else { return };
+    commit.clear_intent(case.entry.subject.clone());
+    if matches!(case.present.get(lone.side), Fetched::Erased) {
+        return;
+    }
+    let across = lone.side.other();
+    let written = intent.writes.get(across).as_ref().and_then(|write| match &write.action {
+        WriteAction::Update { id } => {
+            Some(RecordRef { side: across, object: write.object.clone(), id: id.clone() })
+        }
+        WriteAction::Create { .. } | WriteAction::Delete { .. } => None,
+    });
+    for (side, heir) in [(lone.side, next.cloned()), (across, written.or(next.cloned()))] {
+        let lines: Vec<HistoryLine> =
+            intent.lines.iter().filter(|line| line.side == Some(side)).cloned().collect();
+        let Some(heir) = heir.filter(|_| !lines.is_empty()) else { continue };
+        let subject = Subject::Record { mapping: mapping.name.clone(), record: heir.clone() };
+        commit.owe(Intent { subject: subject.clone(), lines, ..intent.clone() });
+        // It may have a link, which then tells it at its next settlement.
+        commit.pass_intent(subject, &mapping.name, heir.clone());
+        commit.hear(Heard {
+            mapping: mapping.name.clone(),
+            lane: case.entry.lane,
+            change: Change::touched(heir, Source::Retry),
+            at,
+            not_before: None,
+        });
     }
 }

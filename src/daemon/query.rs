@@ -177,9 +177,37 @@ impl Desk<'_> {
         limit: usize,
         before: Option<u64>,
     ) -> Result<Vec<HistoryView>, Refused> {
-        let link = self.one(of).await?;
+        let found = self.find(of).await?;
+        if found.is_empty() && before.is_none() {
+            let owed = self.owed(of, limit.min(MOST)).await?;
+            if !owed.is_empty() {
+                return Ok(owed);
+            }
+        }
+        let link = only(of, found)?;
         let lines = self.journal.history(link.id, before, limit.min(MOST)).await?;
         Ok(lines.iter().map(HistoryView::new).collect())
+    }
+
+    /// What was written to a record without a link, as when a settlement was interrupted and the
+    /// record across was deleted since: no link tells of it.
+    async fn owed(self, of: &str, limit: usize) -> Result<Vec<HistoryView>, Refused> {
+        let mut views = Vec::new();
+        for mapping in &self.mappings.list {
+            for record in find::records_of(mapping, of) {
+                let name = record.to_string();
+                let subject = Subject::Record { mapping: mapping.name.clone(), record };
+                let known = self.journal.known(vec![subject]).await?;
+                let lines = known.into_iter().filter_map(|known| known.intent);
+                views.extend(
+                    lines
+                        .flat_map(|intent| intent.lines)
+                        .map(|line| HistoryView { link: name.clone(), ..HistoryView::new(&line) }),
+                );
+            }
+        }
+        views.truncate(limit);
+        Ok(views)
     }
 
     async fn found(self, what: &str) -> Result<Vec<LinkView>, Refused> {
@@ -213,23 +241,26 @@ impl Desk<'_> {
 
     /// The one link that `what` names.
     async fn one(self, what: &str) -> Result<LinkEntry, Refused> {
-        let mut links = self.find(what).await?;
-        match links.len() {
-            0 => Err(Refused::new(RefusedKind::NotFound, format!("no link belongs to {what:?}"))
-                .hint(
-                    "name it by its number (L12), by the id or page address of either record, or by \
+        only(what, self.find(what).await?)
+    }
+}
+
+/// The one link among those that `what` names.
+fn only(what: &str, mut links: Vec<LinkEntry>) -> Result<LinkEntry, Refused> {
+    match links.len() {
+        0 => Err(Refused::new(RefusedKind::NotFound, format!("no link belongs to {what:?}")).hint(
+            "name it by its number (L12), by the id or page address of either record, or by \
                      the key that records are matched by (an e-mail address)",
-                )),
-            1 => Ok(links.remove(0)),
-            _ => {
-                let numbers: Vec<String> =
-                    links.iter().map(|link| format!("{} ({})", link.id, link.mapping)).collect();
-                Err(Refused::new(
-                    RefusedKind::Usage,
-                    format!("{what:?} belongs to several links: {}", numbers.join(", ")),
-                )
-                .hint("name one by its number"))
-            }
+        )),
+        1 => Ok(links.remove(0)),
+        _ => {
+            let numbers: Vec<String> =
+                links.iter().map(|link| format!("{} ({})", link.id, link.mapping)).collect();
+            Err(Refused::new(
+                RefusedKind::Usage,
+                format!("{what:?} belongs to several links: {}", numbers.join(", ")),
+            )
+            .hint("name one by its number"))
         }
     }
 }

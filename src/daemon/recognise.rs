@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use super::case::Case;
 use super::fetch::Fetched;
+use super::owed::bequeath;
 use super::trouble::Trouble;
 use crate::journal::{Commit, Heard, LinkState, MatchChoice, MatchEntry};
 use crate::mapping::Mapping;
@@ -23,12 +24,26 @@ struct Finds {
     own: Vec<Vec<Record>>,
 }
 
+impl Finds {
+    /// The records that were merged into one that was found.
+    fn merged_into(&self, across: &RecordRef) -> Vec<RecordRef> {
+        let found = self.by_id.iter().chain(self.by_key.iter().flatten());
+        let ids = found.filter(|record| record.key == *across).flat_map(|record| &record.aliases);
+        ids.map(|id| RecordRef { id: id.clone(), ..across.clone() }).collect()
+    }
+}
+
 /// What a person is asked: the record, whom it may belong to and by what, and why it is unclear.
 type Doubt = (RecordRef, BTreeMap<RecordRef, String>, String);
 
 /// What is known of a lone record's match.
 enum Match {
-    Found(RecordRef, String),
+    /// Across, with the records that were merged into it, and how it was recognised.
+    Found {
+        across: RecordRef,
+        merged: Vec<RecordRef>,
+        how: String,
+    },
     Unclear(BTreeMap<RecordRef, String>, String),
     Nobody,
 }
@@ -60,7 +75,8 @@ impl Engine {
         self.ask_about_deleted(mapping, &cases, &mut answers).await?;
         let mut unclear = Vec::new();
         let mut aside = Vec::new();
-        let mut claimed: BTreeSet<RecordRef> = BTreeSet::new();
+        // A link of this batch may be on its way to a record that took the place of its own.
+        let mut claimed: BTreeSet<RecordRef> = cases.iter().flat_map(Case::next_records).collect();
         let mut wanted = Vec::new();
         let mut rest = Vec::new();
         for mut case in cases.drain(..) {
@@ -74,15 +90,17 @@ impl Engine {
                 continue;
             };
             let found = match (choice(&case), answers.remove(&lone)) {
-                (Some(MatchChoice::This(chosen)), _) => {
-                    Match::Found(chosen, "a person chose it".to_owned())
-                }
+                (Some(MatchChoice::This(chosen)), _) => Match::Found {
+                    across: chosen,
+                    merged: Vec::new(),
+                    how: "a person chose it".to_owned(),
+                },
                 (Some(MatchChoice::None), Some(Match::Unclear(..))) => Match::Nobody,
                 (_, Some(found)) => found,
                 (_, None) => Match::Nobody,
             };
             match found {
-                Match::Found(across, how) => {
+                Match::Found { across, how, .. } => {
                     // Both records may be in this batch, each without a link. The first one links
                     // them; the other one's entry becomes the link's.
                     if !claimed.insert(across.clone()) || !claimed.insert(lone) {
@@ -197,27 +215,30 @@ impl Engine {
         Some(RecordRef::salesforce(object, id.as_str()))
     }
 
-    /// A record that already belongs to a living link is nobody else's: the case is put before a
-    /// person.
+    /// A record that already belongs to a living link is nobody else's, and neither is one into
+    /// which such a record was merged: the case is put before a person.
     async fn refuse_taken(
         &self,
         mapping: &Mapping,
         answers: &mut BTreeMap<RecordRef, Match>,
     ) -> Result<(), Trouble> {
-        let (lone, across): (Vec<RecordRef>, Vec<RecordRef>) = answers
-            .iter()
-            .filter_map(|(lone, found)| match found {
-                Match::Found(across, _) => Some((lone.clone(), across.clone())),
-                _ => None,
-            })
-            .unzip();
-        let links = self.journal.links_of(&mapping.name, across.clone()).await?;
-        for ((lone, across), link) in lone.into_iter().zip(across).zip(links) {
+        let mut asked: Vec<(RecordRef, RecordRef, RecordRef)> = Vec::new();
+        for (lone, found) in &*answers {
+            let Match::Found { across, merged, .. } = found else { continue };
+            let each = merged.iter().chain([across]);
+            asked.extend(each.map(|of| (lone.clone(), across.clone(), of.clone())));
+        }
+        let of = asked.iter().map(|(_, _, of)| of.clone()).collect();
+        let links = self.journal.links_of(&mapping.name, of).await?;
+        for ((lone, across, of), link) in asked.into_iter().zip(links) {
             let Some(link) = link else { continue };
-            let reason = if link.state.is_live() {
-                format!("{across} belongs to link {} already", link.id)
-            } else {
-                format!("{across} belonged to link {}, which ended", link.id)
+            let reason = match (link.state.is_live(), of == across) {
+                (true, true) => format!("{across} belongs to link {} already", link.id),
+                (true, false) => {
+                    format!("{of} was merged into {across}, and belongs to link {}", link.id)
+                }
+                (false, true) => format!("{across} belonged to link {}, which ended", link.id),
+                (false, false) => continue,
             };
             let candidates = BTreeMap::from([(across, "matching keys".to_owned())]);
             answers.insert(lone, Match::Unclear(candidates, reason));
@@ -261,7 +282,8 @@ impl Engine {
     }
 
     /// Puts the record in line that took a lone one's place, and ends the lone one's entry: what
-    /// merged records are linked to is the survivor's affair.
+    /// merged records are linked to is the survivor's affair, and so is what an interrupted
+    /// settlement of the lone one has written.
     async fn pass_on(
         &self,
         mapping: &Mapping,
@@ -274,10 +296,11 @@ impl Engine {
             commit.hear(Heard {
                 mapping: mapping.name.clone(),
                 lane: case.entry.lane,
-                change: Change::touched(next, Source::Retry),
+                change: Change::touched(next.clone(), Source::Retry),
                 at,
                 not_before: None,
             });
+            bequeath(&mut commit, mapping, &case, Some(&next), at);
             commit.finish(case.entry.subject.clone(), case.entry.version);
             commits.push(commit);
         }
@@ -338,7 +361,11 @@ fn answer(mapping: &Mapping, record: &Record, finds: &Finds) -> Match {
                     let reason = format!("{twins} records on its own side share its matching key");
                     Match::Unclear(BTreeMap::from([(across, how.to_string())]), reason)
                 }
-                _ => Match::Found(across, format!("matched by {how}")),
+                _ => Match::Found {
+                    merged: finds.merged_into(&across),
+                    how: format!("matched by {how}"),
+                    across,
+                },
             }
         }
     }

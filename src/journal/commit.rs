@@ -30,6 +30,7 @@ enum Step {
     Intend(Box<Intent>),
     Owe(Box<Intent>),
     ClearIntent(Subject),
+    PassIntent { subject: Subject, mapping: String, record: RecordRef },
     Conflicts { link: LinkId, mapping: String, open: BTreeMap<String, OpenConflict> },
     Resolve { link: LinkId, field: String, resolution: Resolution },
     Match(Box<MatchEntry>),
@@ -179,6 +180,17 @@ impl Commit {
     /// What was about to go out has its result.
     pub fn clear_intent(&mut self, subject: Subject) -> &mut Self {
         self.step(Step::ClearIntent(subject))
+    }
+
+    /// What `subject` was about to write is told by `record` from now on, or by its link: it took
+    /// the subject's place.
+    pub fn pass_intent(
+        &mut self,
+        subject: Subject,
+        mapping: impl Into<String>,
+        record: RecordRef,
+    ) -> &mut Self {
+        self.step(Step::PassIntent { subject, mapping: mapping.into(), record })
     }
 
     /// Makes these the open conflicts of a link.
@@ -367,6 +379,9 @@ fn run(
         Step::Intend(intent) => txn.intend(&intent),
         Step::Owe(intent) => txn.owe(*intent),
         Step::ClearIntent(subject) => txn.clear_intent(&subject),
+        Step::PassIntent { subject, mapping, record } => {
+            txn.pass_intent(&subject, &mapping, &record)
+        }
         Step::Conflicts { link, mapping, open } => txn.set_conflicts(link, &mapping, open),
         Step::Resolve { link, field, resolution } => txn.resolve(link, &field, resolution),
         Step::Match(entry) => txn.put_match(*entry),

@@ -194,10 +194,7 @@ impl Txn<'_> {
         check_name("mapping", &heard.mapping)?;
         let record = &heard.change.record;
         check_record(record)?;
-        let subject = match self.link_id_of(&heard.mapping, record)? {
-            Some(id) => Subject::Link(id),
-            None => Subject::Record { mapping: heard.mapping.clone(), record: record.clone() },
-        };
+        let subject = self.subject_of(&heard.mapping, record)?;
         let before = self.pending(&subject)?;
         let is_new = before.is_none();
         let mut entry = match before.clone() {
@@ -228,6 +225,14 @@ impl Txn<'_> {
         }
         self.replace_pending(before.as_ref(), &entry)?;
         Ok(is_new)
+    }
+
+    /// Under what a record is kept: its link, where it has one, and else itself.
+    fn subject_of(&self, mapping: &str, record: &RecordRef) -> Result<Subject, Error> {
+        Ok(match self.link_id_of(mapping, record)? {
+            Some(id) => Subject::Link(id),
+            None => Subject::Record { mapping: mapping.to_owned(), record: record.clone() },
+        })
     }
 
     fn replace_pending(
@@ -310,9 +315,27 @@ impl Txn<'_> {
         link: LinkId,
     ) -> Result<(), Error> {
         let subject = Subject::Record { mapping: mapping.to_owned(), record: record.clone() };
-        let Some(old) = self.get::<Intent>(&subject.intent_key())? else { return Ok(()) };
-        self.clear_intent(&subject)?;
-        self.owe(Intent { subject: Subject::Link(link), ..old })
+        self.move_intent(&subject, Subject::Link(link))
+    }
+
+    /// What `subject` was about to write is kept of `record` from now on, or of its link.
+    pub(super) fn pass_intent(
+        &mut self,
+        subject: &Subject,
+        mapping: &str,
+        record: &RecordRef,
+    ) -> Result<(), Error> {
+        let heir = self.subject_of(mapping, record)?;
+        self.move_intent(subject, heir)
+    }
+
+    fn move_intent(&mut self, from: &Subject, to: Subject) -> Result<(), Error> {
+        if *from == to {
+            return Ok(());
+        }
+        let Some(old) = self.get::<Intent>(&from.intent_key())? else { return Ok(()) };
+        self.clear_intent(from)?;
+        self.owe(Intent { subject: to, ..old })
     }
 
     fn fold_entry_into(

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::persons::{Deed, Edit};
 use super::seams::Steps;
 use crate::daemon::{Engine, Trouble};
-use crate::journal::{HistoryLine, LINK_ITSELF, LinkEntry, LinkState, Subject};
+use crate::journal::{HistoryLine, Intent, LINK_ITSELF, LinkEntry, LinkState, Subject};
 use crate::mapping::{Directory, Field, Mapping, Reading};
 use crate::platform::Ask;
 use crate::reconcile::{Presence, Situation, Verdict, settle};
@@ -21,6 +21,7 @@ pub(super) struct Scene {
     conflicts: BTreeSet<(LinkId, String)>,
     rejects: BTreeSet<(Subject, String)>,
     doubts: BTreeSet<RecordRef>,
+    owed: Vec<Intent>,
     waiting: Vec<String>,
     history: BTreeMap<LinkId, Vec<HistoryLine>>,
 }
@@ -106,6 +107,7 @@ impl Scene {
                 .into_iter()
                 .flat_map(|it| it.candidates.into_keys().chain([it.record]))
                 .collect(),
+            owed: journal.unfinished(ALL).await?,
             waiting: journal
                 .pending_page(None, ALL)
                 .await?
@@ -295,13 +297,28 @@ impl Scene {
         }
         // Several links can have had the record: one that retired bequeaths it to its heir, and each
         // has a history of its own.
-        let linked: Vec<&LinkEntry> =
-            self.links.iter().filter(|link| link.all_records().iter().any(is)).collect();
+        let heirs = self.heirs(side, &edit.id);
+        // A record without a link tells by itself what an interrupted settlement has written.
+        let owes = |subject: &Subject| match subject {
+            Subject::Record { record, .. } => heirs.contains(record),
+            Subject::Link(_) => false,
+        };
+        let tells = |line: &HistoryLine| {
+            let values = line.old.iter().chain(&line.new).chain(line.lost.values());
+            line.field == field.name && values.into_iter().any(|it| *it == meant)
+        };
+        let mut owed = self.owed.iter().filter(|it| owes(&it.subject)).flat_map(|it| &it.lines);
+        if owed.any(tells) {
+            return true;
+        }
+        let linked: Vec<&LinkEntry> = self
+            .links
+            .iter()
+            .filter(|link| link.all_records().iter().any(|record| heirs.contains(record)))
+            .collect();
         let known = linked.iter().any(|link| {
             let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
-            let told = lines.iter().filter(|line| line.field == field.name).any(|line| {
-                line.old.iter().chain(&line.new).chain(line.lost.values()).any(|it| *it == meant)
-            });
+            let told = lines.iter().any(tells);
             let records = link.records.iter().filter_map(|(_, it)| it.as_ref());
             let there = records.filter_map(|record| self.records.get(record)).any(says);
             told || there || self.conflicts.contains(&(link.id, field.name.clone()))
@@ -315,6 +332,23 @@ impl Scene {
             linked.iter().any(|link| link.state.is_live() && on(link).is_some_and(|it| !is(&it)));
         let lives_on = own.is_some() || (moved && !left);
         known || !lives_on
+    }
+
+    /// A record, by its id, and those that took its place one after the other: one that was converted
+    /// before it had a link is remembered by the link of what it became.
+    fn heirs(&self, side: Side, id: &str) -> BTreeSet<RecordRef> {
+        let is = |record: &&RecordRef| record.side == side && record.id == id;
+        let linked = self.links.iter().flat_map(LinkEntry::all_records);
+        let mut heirs: BTreeSet<RecordRef> =
+            self.records.keys().cloned().chain(linked).filter(|it| is(&it)).collect();
+        let mut last: Vec<RecordRef> = heirs.iter().cloned().collect();
+        while let Some(record) = last.pop() {
+            let next = self.records.get(&record).and_then(|record| record.successor.clone());
+            if let Some(next) = next.filter(|next| heirs.insert(next.clone())) {
+                last.push(next);
+            }
+        }
+        heirs
     }
 
     /// Nobody who was deleted on a side is created there anew, unless a person asks for it.

@@ -3,11 +3,12 @@
 //! The simulation: the daemon's own code in one thread on virtual time, from one seed.
 //!
 //! The real clients call the sandbox's routers in process, the journal lies in a memory that loses
-//! what was not synced, people edit both sides, faults strike calls, and the process ends between
+//! what was not synced, or now and then in sled, people edit both sides, faults strike calls, and the process ends between
 //! any two steps. In every other history HubSpot tells of changes by webhooks, of which some are lost,
 //! late, doubled, shuffled or forged. Once the faults have stopped, what must hold is checked.
 
 mod check;
+mod home;
 mod many;
 mod persons;
 mod push;

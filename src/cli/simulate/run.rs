@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use super::check::{Found, Past, Scene};
+use super::home::Home;
 use super::persons::{Deed, act, populate};
 use super::push;
-use super::seams::{Keep, Plant, SteppedHttp, SteppedStore, Steps};
+use super::seams::{Keep, Plant, SteppedHttp, Steps};
 use super::serve::serve;
 use crate::cli::rehearsal::{Clients, addresses, connect, set_up};
 use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
-use crate::journal::{Disk, Journal, MemoryStore};
 use crate::mapping::Mappings;
 use crate::platform::transport::{Http, InProcess};
 use crate::reconcile::limit::Limits;
@@ -106,7 +106,7 @@ struct World<'a> {
     seed: u64,
     mappings: &'a Arc<Mappings>,
     sandbox: Sandbox,
-    disk: Disk,
+    home: Home,
     steps: Arc<Steps>,
     clock: Clock,
     start: Timestamp,
@@ -120,8 +120,8 @@ impl<'a> World<'a> {
         let sandbox = Sandbox::new(seed, SandboxClock::starting_at(start));
         set_up(&sandbox);
         let steps = Steps::new(keep);
-        let (disk, clock) = (Disk::new(), Clock::starting_at(start));
-        Self { seed, mappings, sandbox, disk, steps, clock, start, plant }
+        let (home, clock) = (Home::of(seed), Clock::starting_at(start));
+        Self { seed, mappings, sandbox, home, steps, clock, start, plant }
     }
 
     async fn live(&self) -> Told {
@@ -233,12 +233,12 @@ impl<'a> World<'a> {
                 Err(_) => None,
             };
             if let Some(done) = ended {
-                self.disk.crash();
+                self.home.crash();
                 self.steps.revive();
                 return (done, crashes);
             }
             crashes += 1;
-            self.disk.crash();
+            self.home.crash();
             self.steps.revive();
             tokio::select! {
                 biased;
@@ -250,13 +250,7 @@ impl<'a> World<'a> {
     }
 
     fn engine(&self) -> Result<Engine, Trouble> {
-        let store = SteppedStore {
-            inner: MemoryStore::open(&self.disk),
-            steps: Arc::clone(&self.steps),
-            plant: self.plant,
-            written: 0,
-        };
-        let journal = Journal::inline(store, [7; 32])?;
+        let journal = self.home.journal(&self.steps, self.plant)?;
         let http = PerSide::<Arc<dyn Http>> {
             hubspot: self.http(Side::HubSpot, self.sandbox.hubspot()),
             salesforce: self.http(Side::Salesforce, self.sandbox.salesforce()),

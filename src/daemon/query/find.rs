@@ -57,6 +57,11 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The records of a mapping that what was pasted can mean.
+pub(super) fn records_of(mapping: &Mapping, what: &str) -> Vec<RecordRef> {
+    records(mapping, &record_id(what.trim()))
+}
+
 /// The records of a mapping that an id can mean.
 pub(super) fn records(mapping: &Mapping, id: &str) -> Vec<RecordRef> {
     if is_number(id) {

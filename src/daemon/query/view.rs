@@ -212,7 +212,7 @@ impl Explained {
 pub struct HistoryView {
     /// Its number.
     pub seq: u64,
-    /// The link.
+    /// The link; the record itself where it has none.
     pub link: String,
     /// When.
     pub at: Timestamp,
