@@ -11,6 +11,7 @@ use super::echo;
 use super::handoff::Handed;
 use super::history::{lines, of_link};
 use super::limit::settle_mark;
+use super::owed::bequeaths;
 use super::settle::Settled;
 use super::status::OWNERS_LEFT;
 use super::trouble::Trouble;
@@ -66,6 +67,8 @@ impl Engine {
                 Conclusion::new(self, mapping, case, written, number, heir, handed, now);
             commits.push((case, conclusion.commit(&mut settled)));
         }
+        // What one owes may pass to another of this batch, which first clears what it knows of.
+        commits.sort_by_key(|(case, _)| bequeaths(case));
         let results = futures_util::future::join_all(
             commits
                 .into_iter()

@@ -91,10 +91,9 @@ impl Conclusion<'_> {
         if self.waits_for_record(plan) {
             return;
         }
-        if self.case.lone().is_some_and(|lone| {
-            matches!(self.case.present.get(lone.side), Fetched::Gone | Fetched::Erased)
-        }) {
-            return bequeath(&mut self.commit, self.mapping, self.case, None, self.now);
+        if bequeaths(self.case) {
+            let next = self.case.stands_for();
+            return bequeath(&mut self.commit, self.mapping, self.case, next.as_ref(), self.now);
         }
         let told = self.tells(plan);
         let unclear: BTreeSet<Side> = Side::BOTH
@@ -134,6 +133,14 @@ impl Conclusion<'_> {
     fn waits_for_record(&self, plan: &Plan) -> bool {
         matches!(plan.step, LinkStep::Move { .. }) && self.heir.is_none()
     }
+}
+
+/// Whether what the case owes is for others to tell: its lone record is no longer there.
+pub(super) fn bequeaths(case: &Case) -> bool {
+    case.lone().is_some_and(|lone| {
+        matches!(case.present.get(lone.side), Fetched::Gone | Fetched::Erased)
+            || case.stands_for().is_some()
+    })
 }
 
 /// Hands what the interrupted settlement of a lone record has written to those who can tell it: each

@@ -122,8 +122,21 @@ impl Engine {
         self.read_matches(mapping, &mut rest, wanted).await?;
         let count = unclear.len() + aside.len();
         self.park(mapping, unclear).await?;
-        self.pass_on(mapping, aside).await?;
+        if !aside.is_empty() {
+            self.pass_on(mapping, aside).await?;
+            self.know_intents(&mut rest).await?;
+        }
         Ok((count, rest))
+    }
+
+    /// Learns what others have passed on to these cases since they were taken.
+    async fn know_intents(&self, cases: &mut [Case]) -> Result<(), Trouble> {
+        let subjects = cases.iter().map(|case| case.entry.subject.clone()).collect();
+        let known = self.journal.known(subjects).await?;
+        for (case, known) in cases.iter_mut().zip(known) {
+            case.known.intent = known.intent;
+        }
+        Ok(())
     }
 
     /// Reads what was recognised: a search index may show it as it was.

@@ -41,6 +41,8 @@ pub(super) struct Sum {
     pub(super) writes: usize,
     /// Deliveries of webhooks that were taken in.
     pub(super) deliveries: u64,
+    /// Change events that arrived.
+    pub(super) events: u64,
     /// Edits that were overwritten unseen.
     pub(super) raced: usize,
     /// All events as one number; it does not depend on the number of threads.
@@ -90,6 +92,7 @@ impl Sum {
         self.crashes += told.crashes;
         self.writes += told.writes;
         self.deliveries += told.deliveries;
+        self.events += told.events;
         self.raced += told.raced;
         // Histories end in any order, so their digests are added, each mixed with its seed.
         let mut hasher = DefaultHasher::new();

@@ -4,8 +4,9 @@
 //!
 //! The real clients call the sandbox's routers in process, the journal lies in a memory that loses
 //! what was not synced, or now and then in sled, people edit both sides, faults strike calls, and the process ends between
-//! any two steps. In every other history HubSpot tells of changes by webhooks, of which some are lost,
-//! late, doubled, shuffled or forged. Once the faults have stopped, what must hold is checked.
+//! any two steps. In every other history HubSpot tells of changes by webhooks, and in every other
+//! one Salesforce by change events; word of either kind is lost, late, doubled, shuffled, forged or
+//! empty. Once the faults have stopped, what must hold is checked.
 
 mod check;
 mod home;
@@ -15,6 +16,7 @@ mod push;
 mod run;
 mod seams;
 mod serve;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +110,7 @@ fn execute(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure>
             "crashes": sum.crashes,
             "writes": sum.writes,
             "deliveries": sum.deliveries,
+            "events": sum.events,
             "raced": sum.raced,
             "seconds": sum.took.as_secs_f64(),
             "digest": format!("{:016x}", sum.digest),
@@ -135,7 +138,7 @@ fn report(told: &Told) -> String {
 }
 
 fn summary(sum: &Sum) -> String {
-    let Sum { histories, deeds, crashes, writes, deliveries, raced, digest, .. } = sum;
+    let Sum { histories, deeds, crashes, writes, deliveries, events, raced, digest, .. } = sum;
     let seconds = sum.took.as_secs_f64().max(0.001);
     let verdict = match sum.failed.len() {
         0 => paint(Tone::Good, "all ended well"),
@@ -143,8 +146,8 @@ fn summary(sum: &Sum) -> String {
     };
     format!(
         "{histories} histories, {verdict}: {deeds} deeds of people, {crashes} crashes, {writes} \
-         writing calls, {deliveries} webhooks, {raced} edits raced; {seconds:.1} s, {:.1} histories a second, digest \
-         {digest:016x}",
+         writing calls, {deliveries} webhooks, {events} change events, {raced} edits raced; \
+         {seconds:.1} s, {:.1} histories a second, digest {digest:016x}",
         *histories as f64 / seconds,
     )
 }

@@ -12,7 +12,8 @@ use super::persons::{Deed, act, populate};
 use super::push;
 use super::seams::{Keep, Plant, SteppedHttp, Steps};
 use super::serve::serve;
-use crate::cli::rehearsal::{Clients, addresses, connect, set_up};
+use super::stream::{self, SteppedBus};
+use crate::cli::rehearsal::{Clients, InProcessBus, addresses, connect_with_events, set_up};
 use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
 use crate::mapping::Mappings;
 use crate::platform::transport::{Http, InProcess};
@@ -38,6 +39,8 @@ pub(super) struct Told {
     pub(super) writes: usize,
     /// Deliveries of webhooks that the daemon took in.
     pub(super) deliveries: u64,
+    /// Change events that arrived.
+    pub(super) events: u64,
     /// Edits that were overwritten unseen, between a read and a write of the same record.
     pub(super) raced: usize,
     /// What does not hold, in words.
@@ -107,6 +110,9 @@ struct World<'a> {
     mappings: &'a Arc<Mappings>,
     sandbox: Sandbox,
     home: Home,
+    /// What befalls the change events of Salesforce, where it sends any. Drawn by itself, so that
+    /// the rest of a history is the same with them or without.
+    streams: Option<fastrand::Rng>,
     steps: Arc<Steps>,
     clock: Clock,
     start: Timestamp,
@@ -120,8 +126,10 @@ impl<'a> World<'a> {
         let sandbox = Sandbox::new(seed, SandboxClock::starting_at(start));
         set_up(&sandbox);
         let steps = Steps::new(keep);
+        let mut random = fastrand::Rng::with_seed(!seed);
+        let streams = random.bool().then_some(random);
         let (home, clock) = (Home::of(seed), Clock::starting_at(start));
-        Self { seed, mappings, sandbox, home, steps, clock, start, plant }
+        Self { seed, mappings, sandbox, home, streams, steps, clock, start, plant }
     }
 
     async fn live(&self) -> Told {
@@ -158,6 +166,7 @@ impl<'a> World<'a> {
         }
         told.writes = self.steps.writes();
         told.deliveries = self.steps.deliveries();
+        told.events = self.steps.events();
         let most = WRITES_PER_DEED * (told.deeds + told.people) + WRITES_BESIDES;
         if told.writes > most {
             let deeds = told.deeds;
@@ -176,12 +185,20 @@ impl<'a> World<'a> {
         let late = random.u64(0..5);
         world.salesforce.settings.late_commit =
             SignedDuration::try_from(Duration::from_secs(late)).unwrap_or_default();
-        for (name, most) in FAULTS.into_iter().chain(push::FAULTS) {
+        let mut arm = |(name, most): (&str, f64), random: &mut fastrand::Rng| {
             if random.u8(0..3) == 0 {
                 let chance = How::Each(random.f64() * most);
                 if world.faults.arm(name, None, chance).is_err() {
                     self.steps.note(|| format!("no fault is called {name}"));
                 }
+            }
+        };
+        for fault in FAULTS.into_iter().chain(push::FAULTS) {
+            arm(fault, random);
+        }
+        if let Some(mut random) = self.streams.clone() {
+            for fault in stream::FAULTS {
+                arm(fault, &mut random);
             }
         }
         Duration::from_secs(late)
@@ -260,11 +277,17 @@ impl<'a> World<'a> {
             seed: self.seed,
             ..Clients::default()
         };
-        let platforms = connect(http, addresses(), &clients)?;
+        let bus = SteppedBus {
+            inner: InProcessBus(self.sandbox.clone()),
+            steps: Arc::clone(&self.steps),
+        };
+        let (platforms, events) = connect_with_events(http, addresses(), &clients, Arc::new(bus))?;
+        let events = self.streams.is_some().then_some(events);
         let options = Options {
             retry: Duration::from_secs(1),
             retry_at_most: Duration::from_secs(30),
             net: NET,
+            stream: stream::options(),
             overlap: PerSide {
                 hubspot: Duration::from_secs(60),
                 salesforce: Duration::from_secs(60),
@@ -280,7 +303,9 @@ impl<'a> World<'a> {
             ..Options::default()
         };
         let mappings = Arc::clone(self.mappings);
-        Ok(Engine::new(journal, platforms, mappings, self.clock.clone(), options, self.seed))
+        let engine =
+            Engine::new(journal, platforms, mappings, self.clock.clone(), options, self.seed);
+        Ok(engine.with_events(events))
     }
 
     fn http(&self, side: Side, router: axum::Router) -> Arc<dyn Http> {

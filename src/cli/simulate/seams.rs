@@ -95,6 +95,8 @@ pub(super) struct Steps {
     taken: AtomicU64,
     /// Deliveries that the daemon took in.
     delivered: AtomicU64,
+    /// Change events that arrived.
+    told: AtomicU64,
     /// The step at which the process ends; 0 for never.
     last: AtomicU64,
     dead: AtomicBool,
@@ -112,6 +114,7 @@ impl Steps {
         Arc::new(Self {
             taken: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             last: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             bell: Notify::new(),
@@ -160,6 +163,16 @@ impl Steps {
     /// How many deliveries were taken in.
     pub(super) fn deliveries(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many change events arrived.
+    pub(super) fn told(&self, events: usize) {
+        self.told.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    /// How many change events arrived.
+    pub(super) fn events(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// Adds an event to the digest, and to the trace where one is kept.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::stream::follow;
 use crate::daemon::{Engine, Stream};
 use crate::record::Side;
 
@@ -28,6 +29,7 @@ pub(super) async fn serve(engine: &Engine, poll: Duration) {
         polls(engine, Side::Salesforce, Stream::Deleted, deletes),
         take_in(engine),
         settle(engine),
+        follow(engine),
     );
 }
 

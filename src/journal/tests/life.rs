@@ -176,6 +176,42 @@ fn what_a_record_owes_its_link_owes() {
     });
 }
 
+/// Where a record took another's place, it owes what that one owed; if it has a link, the link does.
+#[test]
+fn what_a_record_owes_is_passed_on() {
+    on_each(async |journal| {
+        let of = |record| Subject::Record { mapping: "people".into(), record };
+        let intent = |record, second| Intent {
+            subject: of(record),
+            mapping: "people".into(),
+            version: 1,
+            at: at(second),
+            writes: PerSide::default(),
+            lines: vec![line(0, second, "score", Value::Blank)],
+        };
+        let mut commit = Commit::new();
+        commit.link(link(1, "101", "00Q1")).intend(intent(sf("00Q2"), 1));
+        commit.intend(intent(sf("00Q3"), 2)).intend(intent(sf("00Q4"), 3));
+        journal.commit(commit).await.unwrap();
+        let mut commit = Commit::new();
+        commit.pass_intent(of(sf("00Q2")), "people", sf("00Q1"));
+        commit.pass_intent(of(sf("00Q3")), "people", sf("00Q4"));
+        commit.pass_intent(of(sf("00Q4")), "people", sf("00Q4"));
+        journal.commit(commit).await.unwrap();
+        let owed: Vec<(Subject, usize)> = journal
+            .unfinished(9)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|intent| (intent.subject, intent.lines.len()))
+            .collect();
+        assert_eq!(owed.len(), 2);
+        assert!(owed.contains(&(Subject::Link(LinkId(1)), 1)), "{owed:?}");
+        assert!(owed.contains(&(of(sf("00Q4")), 2)), "{owed:?}");
+        assert!(journal.check().await.unwrap().is_sound());
+    });
+}
+
 #[test]
 fn an_erased_person_leaves_no_data_and_is_not_taken_up_again() {
     on_each(async |journal| {
