@@ -123,6 +123,30 @@ impl Scene {
         })
     }
 
+    /// What the journal says at the end, for the trace of a history that did not end well.
+    pub(super) fn journal(&self) -> Vec<String> {
+        let line = |line: &HistoryLine| {
+            let HistoryLine { at, field, side, old, new, lost, rule, reason, .. } = line;
+            format!("  {at} {field} {side:?}: {old:?} -> {new:?}, lost {lost:?} ({rule}: {reason})")
+        };
+        let mut lines = Vec::new();
+        for link in &self.links {
+            let LinkEntry { id, state, records, aliases, fingerprints, .. } = link;
+            let prints: Vec<String> = fingerprints
+                .iter()
+                .map(|it| it.0.iter().take(3).map(|b| format!("{b:02x}")).collect())
+                .collect();
+            lines.push(format!("link {id}: {state:?} {records:?}, once {aliases:?}, {prints:?}"));
+            lines.extend(self.history.get(id).into_iter().flatten().map(line));
+        }
+        for intent in &self.owed {
+            lines.push(format!("owed by {}", intent.subject));
+            lines.extend(intent.lines.iter().map(line));
+        }
+        lines.extend(self.doubts.iter().map(|record| format!("a person is asked about {record}")));
+        lines
+    }
+
     /// Every breach of what must hold, in words.
     pub(super) async fn breaches(
         &self,
@@ -207,7 +231,8 @@ impl Scene {
     }
 
     /// No two live records of a side have one address, but for those that a person is asked about,
-    /// and for what remains of links that ended: people go on with that as they like.
+    /// for what remains of links that ended, and for whom people merged on one side only: with those
+    /// they go on as they like.
     fn nobody_twice(&self, mapping: &Mapping, found: &mut Vec<String>) {
         let Some(key) = mapping.matching.first() else { return };
         let mut seen: BTreeMap<(Side, String), &RecordRef> = BTreeMap::new();
@@ -226,11 +251,12 @@ impl Scene {
         }
     }
 
-    /// Whether the record is what remains of a link that ended.
+    /// Whether the record is what remains of a link that ended, or belongs to one who was merged.
     fn is_left(&self, record: &RecordRef) -> bool {
         let mut links = self.links.iter().filter(|link| link.all_records().contains(record));
         let ended = links.clone().any(|link| matches!(link.state, LinkState::Unlinked { .. }));
-        ended && links.all(|link| !link.state.is_live())
+        let merged = links.clone().any(|link| link.state.is_live() && was_merged(link));
+        merged || (ended && links.all(|link| !link.state.is_live()))
     }
 
     fn everybody_linked_once(&self, found: &mut Vec<String>) {
@@ -353,14 +379,7 @@ impl Scene {
 
     /// Nobody who was deleted on a side is created there anew, unless a person asks for it.
     fn nobody_comes_back(&self, found: &mut Vec<String>) {
-        // One whose record was merged goes by the addresses of others too.
-        let merged = |link: &LinkEntry| {
-            link.records.iter().filter_map(|(_, record)| record.as_ref()).any(|record| {
-                let same = |it: &&RecordRef| it.side == record.side && it.object == record.object;
-                link.aliases.iter().any(|alias| same(&alias))
-            })
-        };
-        for link in self.links.iter().filter(|link| link.state.is_live() && !merged(link)) {
+        for link in self.links.iter().filter(|link| link.state.is_live() && !was_merged(link)) {
             let lines = self.history.get(&link.id).map(Vec::as_slice).unwrap_or_default();
             let Some((side, made)) = lines
                 .iter()
@@ -380,6 +399,13 @@ impl Scene {
             }
         }
     }
+}
+
+/// Whether people merged a record of the link with another: it goes by the addresses of both.
+fn was_merged(link: &LinkEntry) -> bool {
+    let all = link.all_records();
+    let kinds: BTreeSet<_> = all.iter().map(|it| (it.side, &it.object)).collect();
+    kinds.len() < all.len()
 }
 
 /// The field that a platform's name stands for, and an object of the side that has it.

@@ -332,6 +332,11 @@ impl<'a> World<'a> {
         for mapping in &self.mappings.list {
             let scene = Scene::read(&engine, mapping).await?;
             let found = scene.breaches(&engine, mapping, past).await?;
+            if !found.breaches.is_empty() {
+                for line in scene.journal() {
+                    self.steps.note(|| line);
+                }
+            }
             all.breaches.extend(found.breaches);
             all.raced += found.raced;
         }
