@@ -75,6 +75,8 @@ impl From<ServiceError> for Failure {
             ServiceError::HttpTokenShort { .. } => Self::from_error(Exit::Usage, &error)
                 .hint("make one with `openssl rand -base64 24`"),
             ServiceError::HttpToken(error) => error.into(),
+            ServiceError::Receivers(_) => Self::from_error(Exit::Usage, &error)
+                .hint("mappings/README.md, Notices, shows what it holds"),
             ServiceError::System { .. } => Self::from_error(Exit::Internal, &error),
         }
     }

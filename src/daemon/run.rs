@@ -132,6 +132,7 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     let clock = Clock::system();
     let door = settings.http.listen.map(|address| http::Door::new(effective, address, clock));
     let door = door.transpose()?;
+    let receivers = super::handoff::receivers(effective)?;
     tell(&[NotifyState::Status("opening the journal")]);
     let engine = Arc::new(assemble(effective).await?);
     let socket = settings.directories.socket();
@@ -164,7 +165,7 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     if let Some(door) = webhooks::open(effective, &shared.engine).await? {
         tasks.spawn(door.serve(shared.stopping()));
     }
-    super::handoff::spawn(&mut tasks, &shared);
+    super::handoff::spawn(&mut tasks, &shared, receivers);
     // The last before it is told that all stands: signing in tells how that goes.
     spawn_loops(&mut tasks, &shared);
     tell(&[NotifyState::Ready, NotifyState::Status("signing in")]);

@@ -73,6 +73,9 @@ pub enum ServiceError {
     /// The token cannot be read.
     #[error(transparent)]
     HttpToken(#[from] crate::settings::SecretError),
+    /// The receivers of notices cannot be used.
+    #[error(transparent)]
+    Receivers(#[from] super::handoff::ReceiversError),
     /// The system refuses something else.
     #[error("cannot {doing}")]
     System {

@@ -13,7 +13,7 @@ const PREFIX: &str = "LOCKSTEP_";
 /// Variables that begin like a setting and are none.
 const NOT_SETTINGS: [&str; 1] = ["LOCKSTEP_CONFIG"];
 /// Keys whose values are paths. A relative one begins at the folder of the file that says it.
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 14] = [
     "directories.state",
     "directories.runtime",
     "directories.mappings",
@@ -26,6 +26,7 @@ const PATHS: [&str; 13] = [
     "webhooks.key_file",
     "webhooks.developer_key_file",
     "http.token_file",
+    "notices.receivers_file",
     "salesforce.events_ca_file",
 ];
 
@@ -170,7 +171,7 @@ pub struct Effective {
 impl Effective {
     /// Where the secret with this credential's name is to be read: `hubspot_token`,
     /// `hubspot_client_secret`, `salesforce_client_secret`, `salesforce_key`,
-    /// `hubspot_webhook_secret`, `hubspot_developer_key` or `http_token`.
+    /// `hubspot_webhook_secret`, `hubspot_developer_key`, `notice_receivers` or `http_token`.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.get(name)
@@ -448,6 +449,7 @@ fn secret_places(
                 "hubspot_webhook_secret" => &settings.webhooks.secret_file,
                 "hubspot_developer_key" => &settings.webhooks.developer_key_file,
                 "salesforce_key" => &settings.salesforce.key_file,
+                "notice_receivers" => &settings.notices.receivers_file,
                 _ => &settings.http.token_file,
             };
             let credential =

@@ -55,6 +55,8 @@ pub struct Settings {
     pub http: Http,
     /// The listener that HubSpot calls.
     pub webhooks: Webhooks,
+    /// Who is told of handoffs.
+    pub notices: Notices,
     /// The log.
     pub logs: Logs,
     /// The process.
@@ -94,6 +96,15 @@ impl Directories {
     pub fn refresh_token(&self, side: Side) -> PathBuf {
         self.state.join(format!("{}.refresh-token", side.key()))
     }
+}
+
+/// Who is told of handoffs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notices {
+    /// The file that holds the addresses of receivers.
+    #[serde(default, deserialize_with = "parse::some_path")]
+    pub receivers_file: Option<PathBuf>,
 }
 
 /// How mapping files are taken up.

@@ -10,13 +10,14 @@ use secrecy::SecretString;
 const LARGEST: u64 = 64 << 10;
 
 /// The secrets by the name of their systemd credential, with the key that they belong to.
-pub(super) const NAMES: [(&str, &str); 7] = [
+pub(super) const NAMES: [(&str, &str); 8] = [
     ("hubspot_token", "hubspot.token"),
     ("hubspot_client_secret", "hubspot.client_secret"),
     ("salesforce_client_secret", "salesforce.client_secret"),
     ("salesforce_key", "salesforce.key"),
     ("hubspot_webhook_secret", "webhooks.secret"),
     ("hubspot_developer_key", "webhooks.developer_key"),
+    ("notice_receivers", "notices.receivers"),
     ("http_token", "http.token"),
 ];
 

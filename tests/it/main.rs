@@ -16,6 +16,7 @@ mod contract;
 mod hubspot;
 mod killed;
 mod live;
+mod notices;
 mod page;
 mod preview;
 mod readme;

@@ -68,6 +68,7 @@ fn both_units_run_what_exists_and_give_it_what_it_needs() {
                 "salesforce_key",
                 "hubspot_webhook_secret",
                 "hubspot_developer_key",
+                "notice_receivers",
             ];
             assert!(known.contains(&id), "{name}: {id} is no secret of the settings");
         }

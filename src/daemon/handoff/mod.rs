@@ -9,6 +9,7 @@ mod advance;
 mod feed;
 mod follow;
 mod notice;
+mod receiver;
 mod route;
 mod serve;
 mod step;
@@ -23,7 +24,8 @@ use std::sync::Arc;
 
 pub(super) use advance::{advance, forget};
 pub use follow::Followed;
-pub use notice::{Notices, Target as NoticeTarget};
+pub use notice::Notices;
+pub use receiver::{ReceiversError, Target as NoticeTarget, Targets, receivers};
 pub(super) use serve::spawn;
 pub use work::Worked;
 

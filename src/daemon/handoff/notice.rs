@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use ring::hmac;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use super::receiver::{Target, Targets};
 use super::work::Job;
 use crate::daemon::{Engine, Trouble};
 use crate::handoff::{FactKind, State, What, Witness};
@@ -26,14 +27,17 @@ use crate::record::{PerSide, Side};
 /// The journal's area of notices that wait.
 const AREA: &str = "handoff.notices";
 
-/// Notices that are delivered in one round.
-const AT_ONCE: usize = 50;
+/// Notices that are read at a time.
+const AT_ONCE: usize = 200;
 
 /// After so long a notice is given up: nobody is helped by yesterday's alarm.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a receiver may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest that a receiver's wish to be left alone is heeded.
+const LONGEST_REST: SignedDuration = SignedDuration::from_hours(1);
 
 /// A notice that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,16 +78,7 @@ pub struct Notices {
     /// How they get there.
     pub http: Arc<dyn Http>,
     /// Each receiver.
-    pub targets: BTreeMap<String, Target>,
-}
-
-/// A receiver of notices.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Its address, which may be a secret in itself.
-    pub url: SecretString,
-    /// What notices are signed with.
-    pub secret: Option<SecretString>,
+    pub targets: Targets,
 }
 
 impl std::fmt::Debug for Notices {
@@ -111,10 +106,11 @@ pub(super) fn of_step(
     job: &Job,
     webhook: &str,
     what: &str,
+    identities: &PerSide<Option<Identity>>,
     now: Timestamp,
 ) -> Commit {
     let mut commit = Commit::new();
-    if let Some(notice) = notice(spec, job, webhook, what, None, now) {
+    if let Some(notice) = notice(spec, job, webhook, what, page_of(job, identities), now) {
         commit.keep(AREA, name(&notice), &notice);
     }
     commit
@@ -145,6 +141,13 @@ fn notice(
     })
 }
 
+/// The address of the page of a handoff's record in Salesforce.
+fn page_of(job: &Job, identities: &PerSide<Option<Identity>>) -> Option<String> {
+    let record = job.link.as_ref()?.records.salesforce.as_ref()?;
+    let pages = &identities.get(Side::Salesforce).as_ref()?.pages;
+    Some(format!("{pages}/lightning/r/{}/{}/view", record.object, record.id))
+}
+
 impl Engine {
     /// Writes down what webhooks are to be told of.
     pub(super) async fn notices(
@@ -162,17 +165,10 @@ impl Engine {
                     if !came(job, *occasion) || told(job, &webhook.name, *occasion) {
                         continue;
                     }
-                    let record = job.link.as_ref().and_then(|it| it.records.salesforce.as_ref());
-                    let page = record.zip(identities.get(Side::Salesforce).as_ref()).map(
-                        |(record, identity)| {
-                            format!(
-                                "{}/lightning/r/{}/{}/view",
-                                identity.pages, record.object, record.id
-                            )
-                        },
-                    );
                     let what = occasion.key();
-                    if let Some(notice) = notice(spec, job, &webhook.name, what, page, now) {
+                    if let Some(notice) =
+                        notice(spec, job, &webhook.name, what, page_of(job, identities), now)
+                    {
                         commit.keep(AREA, name(&notice), &notice);
                     }
                     let (webhook, of) = (webhook.name.clone(), what.to_owned());
@@ -193,42 +189,94 @@ impl Engine {
         Ok(())
     }
 
-    /// Delivers what waits; how many were taken.
+    /// Delivers what waits; how many were taken. Each receiver is told in turn, all of them at the
+    /// same time: one that is slow or gone keeps nobody else waiting.
     ///
     /// # Errors
     /// Where the journal cannot be used. A receiver that cannot be reached is tried again later.
     pub async fn deliver_notices(&self, notices: &Notices) -> Result<usize, Trouble> {
         let now = self.clock.now();
-        let waiting: Vec<(String, Notice)> = self.journal.kept_page(AREA, None, AT_ONCE).await?;
+        let mut due: BTreeMap<String, Vec<(String, Notice)>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page: Vec<(String, Notice)> = self.journal.kept_page(AREA, after, AT_ONCE).await?;
+            let last = page.len() < AT_ONCE;
+            after = page.last().map(|(name, _)| name.clone());
+            for (name, notice) in page {
+                if notice.until.is_none_or(|until| until <= now) {
+                    due.entry(notice.webhook.clone()).or_default().push((name, notice));
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        let each = due.into_values().map(|waiting| self.deliver_to_one(notices, waiting));
+        futures_util::future::try_join_all(each).await.map(|taken| taken.into_iter().sum())
+    }
+
+    /// Delivers one receiver's notices, up to the first that it does not take.
+    async fn deliver_to_one(
+        &self,
+        notices: &Notices,
+        waiting: Vec<(String, Notice)>,
+    ) -> Result<usize, Trouble> {
         let mut taken = 0;
         for (name, mut notice) in waiting {
-            if notice.until.is_some_and(|until| until > now) {
-                continue;
-            }
-            let problem = match notices.targets.get(&notice.webhook) {
-                Some(target) => send(notices, target, &name, &notice, now).await.err(),
-                None => Some("no address is known for it".to_owned()),
+            let now = self.clock.now();
+            let sent = match notices.targets.get(&notice.webhook) {
+                Some(target) => send(notices, target, &name, &notice, now).await,
+                None => Err(NotTaken::because("the notice_receivers do not name it")),
             };
             let mut commit = Commit::new();
-            match problem {
-                None => {
+            let goes_on = match sent {
+                Ok(()) => {
                     taken += 1;
                     commit.drop_kept(AREA, &name);
+                    true
                 }
-                Some(problem) if now.duration_since(notice.at) > LONGEST => {
-                    tracing::warn!(webhook = notice.webhook, %problem, "a notice is given up after a day");
+                Err(NotTaken { why, .. }) if now.duration_since(notice.at) > LONGEST => {
+                    tracing::warn!(
+                        webhook = notice.webhook,
+                        why,
+                        "a notice is given up after a day"
+                    );
                     commit.drop_kept(AREA, &name);
+                    true
                 }
-                Some(problem) => {
-                    tracing::warn!(webhook = notice.webhook, %problem, "a notice waits");
-                    notice.until = Some(self.later(now, notice.tries));
+                Err(NotTaken { why, rest }) => {
+                    // Once is enough for the log: the end is told as well.
+                    if notice.tries == 0 {
+                        tracing::warn!(webhook = notice.webhook, why, "a notice waits");
+                    } else {
+                        tracing::debug!(webhook = notice.webhook, why, "a notice waits on");
+                    }
+                    let wished = rest.and_then(|rest| now.checked_add(rest.min(LONGEST_REST)).ok());
+                    notice.until = Some(self.later(now, notice.tries)).max(wished);
                     notice.tries = notice.tries.saturating_add(1);
                     commit.keep(AREA, &name, &notice);
+                    false
                 }
-            }
+            };
             self.journal.commit(commit).await?;
+            if !goes_on {
+                break;
+            }
         }
         Ok(taken)
+    }
+}
+
+/// Why a receiver did not take a notice.
+struct NotTaken {
+    why: String,
+    /// How long it wishes to be left alone.
+    rest: Option<SignedDuration>,
+}
+
+impl NotTaken {
+    fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into(), rest: None }
     }
 }
 
@@ -320,22 +368,31 @@ async fn send(
     id: &str,
     notice: &Notice,
     now: Timestamp,
-) -> Result<(), String> {
+) -> Result<(), NotTaken> {
     let body = body(notice).to_string().into_bytes();
-    let mut request = http::Request::post(target.url.expose_secret().trim())
-        .header("content-type", "application/json")
+    let mut request = http::Request::post(target.url.expose_secret())
+        .header(http::header::CONTENT_TYPE, "application/json")
         .header("lockstep-notice", id);
     if let Some(secret) = &target.secret {
         request =
             request.header("lockstep-signature", signature(secret.expose_secret(), now, &body));
     }
     // The address is not told: it may be a secret.
-    let request = request.body(Bytes::from(body)).map_err(|_| "its address is none".to_owned())?;
-    let answer = tokio::time::timeout(PATIENCE, notices.http.call(request)).await;
-    match answer {
+    let request = request
+        .body(Bytes::from(body))
+        .map_err(|_| NotTaken::because("it cannot be put into a request"))?;
+    match tokio::time::timeout(PATIENCE, notices.http.call(request)).await {
         Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
-        Ok(Ok(answer)) => Err(format!("answered {}", answer.status())),
-        Ok(Err(error)) => Err(error.what),
-        Err(_) => Err("did not answer in time".to_owned()),
+        Ok(Ok(answer)) => {
+            // Slack and others say for how long they have had enough (RFC 9110, section 10.2.3).
+            let rest = answer.headers().get(http::header::RETRY_AFTER);
+            let rest = rest.and_then(|rest| rest.to_str().ok()?.trim().parse::<u32>().ok());
+            Err(NotTaken {
+                why: format!("it answered {}", answer.status()),
+                rest: rest.map(|seconds| SignedDuration::from_secs(seconds.into())),
+            })
+        }
+        Ok(Err(error)) => Err(NotTaken::because(error.what)),
+        Err(_) => Err(NotTaken::because("it did not answer in time")),
     }
 }

@@ -1,12 +1,11 @@
 //! The loops around the handoff's work.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Notices;
+use super::{Notices, Targets};
 use crate::daemon::connect::network;
 use crate::daemon::run::Shared;
 use crate::record::Side;
@@ -18,15 +17,22 @@ const SOON: Duration = Duration::from_millis(500);
 const NOTICES: Duration = Duration::from_secs(5);
 
 /// Starts the loops.
-pub(in crate::daemon) fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
+pub(in crate::daemon) fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, targets: Targets) {
     tasks.spawn(work_loop(Arc::clone(shared)));
     tasks.spawn(follow_loop(Arc::clone(shared)));
-    // No setting gives a receiver's address: the log says of each notice that it waits, and a day
-    // later that it is dropped.
+    for mapping in &shared.engine.mappings().list {
+        let webhooks = mapping.handoff.iter().flat_map(|spec| &spec.webhooks);
+        for webhook in webhooks.filter(|webhook| !targets.contains_key(&webhook.name)) {
+            tracing::warn!(
+                mapping = mapping.name,
+                webhook = webhook.name,
+                "its notices wait a day and are dropped: the notice_receivers do not name it"
+            );
+        }
+    }
     match network() {
         Ok(http) => {
-            let notices = Notices { http, targets: BTreeMap::new() };
-            tasks.spawn(notice_loop(Arc::clone(shared), notices));
+            tasks.spawn(notice_loop(Arc::clone(shared), Notices { http, targets }));
         }
         Err(error) => tracing::error!(%error, "no notice can be delivered"),
     }

@@ -10,7 +10,7 @@ use crate::handoff::{What, Witness};
 use crate::journal::Commit;
 use crate::mapping::handoff::{Act, Assignment, Escalation, HandoffSpec, Heir, Target};
 use crate::platform::{Action, Outcome, Write, WriteOptions};
-use crate::record::{Raw, RecordRef, Side};
+use crate::record::{PerSide, Raw, RecordRef, Side};
 
 impl Engine {
     /// Carries one out.
@@ -27,7 +27,9 @@ impl Engine {
         let done = match &step.act {
             Act::Notice(webhook) => {
                 let text = format!("{}: {}", step.name, step.goal.words());
-                commit.append(notice::of_step(spec, job, webhook, &text, now));
+                let states = self.side_states();
+                let identities = PerSide::from_fn(|side| states.get(side).identity.clone());
+                commit.append(notice::of_step(spec, job, webhook, &text, &identities, now));
                 format!("{webhook} is told")
             }
             Act::Priority(priority) => {
