@@ -130,4 +130,14 @@ mod tests {
             assert!(told.contains(found) && !told.contains("hush"), "{text}: {told}");
         }
     }
+
+    #[test]
+    fn the_example_of_the_reference_is_one() {
+        let reference = include_str!("../../../mappings/README.md");
+        let (_, notices) = reference.split_once("### Notices").unwrap();
+        let block = notices.split("```").nth(1).unwrap().strip_prefix("text").unwrap();
+        let targets = parse(&block.into()).unwrap();
+        assert_eq!(targets.keys().collect::<Vec<_>>(), ["sales", "warehouse"]);
+        assert!(targets["warehouse"].secret.is_some());
+    }
 }
