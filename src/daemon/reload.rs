@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use super::Engine;
@@ -118,14 +118,7 @@ impl Reloader {
 }
 
 /// Reads the files again when SIGHUP comes or, where the settings say so, when one is saved.
-pub(super) async fn watch_for_reloads(shared: Arc<Shared>) {
-    let mut hangup = match signal(SignalKind::hangup()) {
-        Ok(hangup) => hangup,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for SIGHUP");
-            return;
-        }
-    };
+pub(super) async fn watch_for_reloads(shared: Arc<Shared>, mut hangup: Signal) {
     let (saved, mut saves) = mpsc::channel(1);
     // It watches for as long as it is held.
     let _watcher = watch_folder(&shared.settings, saved);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -128,6 +128,8 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     let system = |doing| move |source| ServiceError::System { doing, source };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;
+    // Before anybody can see that it runs: a signal that nobody listens for ends the process.
+    let hangup = signal(SignalKind::hangup()).map_err(system("listen for signals"))?;
     // A listener that anyone could ask is refused before anything is opened.
     let clock = Clock::system();
     let door = settings.http.listen.map(|address| http::Door::new(effective, address, clock));
@@ -167,7 +169,7 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     }
     super::handoff::spawn(&mut tasks, &shared, receivers);
     // The last before it is told that all stands: signing in tells how that goes.
-    spawn_loops(&mut tasks, &shared);
+    spawn_loops(&mut tasks, &shared, hangup);
     tell(&[NotifyState::Ready, NotifyState::Status("signing in")]);
     tracing::info!(socket = %socket.display(), "running");
 
@@ -198,8 +200,8 @@ async fn end(shared: &Shared, mut tasks: JoinSet<()>) {
     tracing::info!("stopped");
 }
 
-fn spawn_loops(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
-    tasks.spawn(reload::watch_for_reloads(Arc::clone(shared)));
+fn spawn_loops(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, hangup: Signal) {
+    tasks.spawn(reload::watch_for_reloads(Arc::clone(shared), hangup));
     tasks.spawn(watchdog(Arc::clone(shared)));
     tasks.spawn(start(Arc::clone(shared)));
     tasks.spawn(settle_loop(Arc::clone(shared)));

@@ -16,7 +16,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn histories_end_well() {
-    let task = task(number("SEED", 0), number("HISTORIES", 200));
+    let task = task(number("SEED", 0), number("HISTORIES", 1000));
     let keep = if task.count == 1 { Keep::Events } else { Keep::Nothing };
     let task = Task { keep, ..task };
     let sum = run(&task, &Arc::new(people().unwrap()), |told| {
