@@ -285,6 +285,17 @@ impl Findings {
         self.add(Severity::Warning, code, span, message.into())
     }
 
+    /// Whether something within `span` is an error already: what follows from its absence is not told
+    /// again.
+    #[must_use]
+    pub fn blame(&self, span: &Range<usize>) -> bool {
+        self.list.iter().any(|found| {
+            found.severity == Severity::Error
+                && span.start <= found.span.start
+                && found.span.end <= span.end
+        })
+    }
+
     fn add(
         &mut self,
         severity: Severity,

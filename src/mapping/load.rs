@@ -98,9 +98,17 @@ fn in_order(findings: &mut Vec<Diagnostic>) {
 
 fn read_file(source: &Source, findings: &mut Findings) -> Option<(At<MappingFile>, Declared)> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let mut spans: Vec<Range<usize>> = Vec::new();
     for error in &errors {
         let end = source.text.len();
         let span: Range<usize> = error.span().unwrap_or(end..end);
+        // A list that is not opened makes a mistake of each of its lines: the first one is enough.
+        let line = |span: &Range<usize>| source.place(span.start).0;
+        let follows = spans.last().is_some_and(|last| line(&span) <= line(last) + 1);
+        spans.push(span.clone());
+        if follows {
+            continue;
+        }
         findings.error("syntax", &span, error.message().to_owned()).label("here").help(
             "a mapping file is TOML: name = \"value\" in blocks under [headers]; https://toml.io",
         );
@@ -108,7 +116,12 @@ fn read_file(source: &Source, findings: &mut Findings) -> Option<(At<MappingFile
     let declared = declared(table.get_ref());
     let span = 0..source.text.len().min(1);
     let value = toml::Spanned::new(span.clone(), DeValue::Table(table.into_inner()));
-    let file = MappingFile::from_toml(&value, findings)?;
+    let file = MappingFile::from_toml(&value, findings);
+    // What stands in for what could not be read is no mistake of its own.
+    findings.list.retain(|found| {
+        found.code == "syntax" || spans.iter().all(|span| span.start != found.span.start)
+    });
+    let file = file?;
     Some((At { value: file, span }, declared))
 }
 

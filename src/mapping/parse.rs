@@ -362,9 +362,37 @@ pub fn unknown_word(
     findings: &mut Findings,
 ) {
     let list: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
-    findings
+    let parts: Vec<&str> = found.split(',').map(str::trim).collect();
+    let finding = findings
         .error("unknown-word", span, format!("{found:?} is not {noun}"))
         .label("not known here")
-        .help(format!("{noun} is one of {}", list.join(", ")))
-        .suggest(found, known.iter().copied());
+        .help(format!("{noun} is one of {}", list.join(", ")));
+    if parts.len() > 1 && parts.iter().all(|part| known.contains(part)) {
+        finding.help(format!("several stand in a list: {parts:?}"));
+    } else if let Some(usual) = usual_word(found).filter(|usual| known.contains(usual)) {
+        finding.suggest(usual, [usual]);
+    } else {
+        finding.suggest(found, known.iter().copied());
+    }
+}
+
+/// Our word for what the platforms, databases and other tools call by another.
+fn usual_word(found: &str) -> Option<&'static str> {
+    Some(match found.to_lowercase().replace(['-', '_', ' '], "").as_str() {
+        "string" | "str" | "email" | "url" | "textarea" | "phonenumber" => "text",
+        "int" | "integer" | "float" | "double" | "decimal" | "currency" | "percent" => "number",
+        "bool" | "boolean" | "checkbox" | "booleancheckbox" => "yes-no",
+        "timestamp" | "datetime" | "moment" => "date-time",
+        "picklist" | "enum" | "enumeration" | "dropdown" | "select" | "radio" => "choice",
+        "multipicklist" | "multiselect" | "checkboxes" => "choices",
+        "user" | "person" => "owner",
+        "mon" => "monday",
+        "tue" | "tues" => "tuesday",
+        "wed" => "wednesday",
+        "thu" | "thur" | "thurs" => "thursday",
+        "fri" => "friday",
+        "sat" => "saturday",
+        "sun" => "sunday",
+        _ => return None,
+    })
 }

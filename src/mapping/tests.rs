@@ -503,3 +503,42 @@ fn rows_that_share_a_value_are_one_value() {
     assert_eq!(table.value_of(Salesforce, "new"), Some("Lead"));
     assert_eq!(mappings.list[0].stages.as_ref().unwrap().order[0], "new");
 }
+
+/// One mistake is told once, with what was probably meant, and what follows from it is not told.
+#[test]
+fn a_mistake_is_told_once_with_what_was_meant() {
+    let file = |from: &str, to: &str| {
+        assert!(SOUND.contains(from), "{from}");
+        findings(&SOUND.replacen(from, to, 1))
+    };
+    for (from, to, says) in [
+        (
+            "type = \"number\"",
+            "type = \"integer\"",
+            "error[unknown-word]: \"integer\" is not a type\n    did you mean `number`?",
+        ),
+        (
+            "type = \"choice\"",
+            "type = \"Picklist\"",
+            "error[unknown-word]: \"Picklist\" is not a type\n    did you mean `choice`?",
+        ),
+        (
+            "conflict = [\"furthest\"]",
+            "conflict = \"furthest, ask\"",
+            "several stand in a list: [\"furthest\", \"ask\"]",
+        ),
+        ("conflict = [\"furthest\"]", "conflict = [\"farthest\"]", "did you mean `furthest`?"),
+        ("becomes = \"Contact\"", "assign = \"yes please\"", "assign = true runs the active rule"),
+        ("values = [\n", "values = \n", "error[syntax]"),
+    ] {
+        let told = file(from, to);
+        assert!(told.contains(says), "{to}:\n{told}");
+        let mistakes = told.matches(": error[").count() + told.matches(": warning[").count();
+        assert!(mistakes == 1 || from == "values = [\n" && mistakes == 2, "{to}:\n{told}");
+    }
+    let twice = file(
+        "{ hubspot = \"customer\", salesforce = \"Customer\" }",
+        "{ name = \"won\", hubspot = \"customer\", salesforce = \"Lead\" }",
+    );
+    assert!(twice.contains("Salesforce's \"Lead\" belongs to `lead` already"), "{twice}");
+}

@@ -1,5 +1,7 @@
 //! The texts of the block `[handoff]`, tried before a record meets them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::Checked;
@@ -74,6 +76,9 @@ fn names(
             (_, None, _) => {
                 let mut known = fields.clone();
                 known.extend(KNOWN.iter().take(4).map(|(name, _)| *name));
+                // A field may be called as what stands there besides, or be written twice.
+                let mut seen = BTreeSet::new();
+                known.retain(|name| seen.insert(*name));
                 (root, known)
             }
         };

@@ -64,8 +64,10 @@ fn fits(checked: &Checked<'_>, field: &Field, rule: &At<RuleWord>, findings: &mu
         RuleWord::Furthest
             if checked.mapping.stages.as_ref().is_none_or(|stages| stages.field != field.name) =>
         {
-            let declared =
-                checked.file.stages.as_ref().is_some_and(|stages| *stages.field == field.name);
+            // Stages that cannot be read, or that name no field, are told where they stand.
+            let declared = checked.file.stages.as_ref().is_some_and(|stages| {
+                *stages.field == field.name || checked.mapping.field(&stages.field).is_none()
+            });
             if declared {
                 return;
             }
@@ -104,7 +106,13 @@ pub(super) fn stage_field(checked: &Checked<'_>, findings: &mut Findings) {
         return;
     };
     let Some(field) = checked.mapping.field(&stages.field) else { return };
-    if field.direction == Direction::Both && !field.rules.contains(&Rule::Furthest) {
+    // Where a word in the field's block could not be read, it may have been this one.
+    let mut from_here =
+        items(&checked.file.field).iter().skip_while(|file| file.name.value != field.name);
+    let from = from_here.next().map_or(0, |file| file.name.span.start);
+    let to = from_here.next().map_or(usize::MAX, |file| file.name.span.start);
+    let unread = findings.blame(&(from..to));
+    if field.direction == Direction::Both && !field.rules.contains(&Rule::Furthest) && !unread {
         findings
             .warning(
                 "stages",

@@ -336,7 +336,7 @@ fn calendar_of(keys: &Keys<'_>, findings: &mut Findings) -> Option<Calendar> {
     let weekdays = [0, 1, 2, 3, 4];
     match keys.days {
         Some(days) => {
-            if days.value.is_empty() {
+            if days.value.is_empty() && !findings.blame(&days.span) {
                 findings
                     .error(CODE, &days.span, "a calendar without a day has no business time")
                     .help("leave `days` out for Monday to Friday");
@@ -465,9 +465,15 @@ fn escalation(
         Goal::Accept => &levels.accept,
     };
     let Some(level) = level else {
-        findings
-            .error(CODE, &file.goal.span, format!("there is no deadline for the {}", goal.words()))
-            .help("write it under [handoff.levels]");
+        let given = handoff.levels.as_ref().and_then(|levels| match goal {
+            Goal::Touch => levels.touch.as_ref(),
+            Goal::Accept => levels.accept.as_ref(),
+        });
+        // One that is there and cannot be read was told already.
+        if given.is_none() {
+            let message = format!("there is no deadline for the {}", goal.words());
+            findings.error(CODE, &file.goal.span, message).help("write it under [handoff.levels]");
+        }
         return None;
     };
     let after = match (&file.before, &file.after) {

@@ -33,7 +33,10 @@ pub(super) fn compile(
             Err(error) => {
                 findings
                     .error("assign", span, format!("{id:?} is no id of an assignment rule: {error}"))
-                    .help("copy it from the address of the rule's page in Setup: assign = \"01QD0000000EqAn\"");
+                    .help(
+                        "assign = true runs the active rule, assign = false none; another one is named \
+                         by its id, from the address of its page in Setup: assign = \"01QD0000000EqAn\"",
+                    );
                 Assign::Off
             }
         },

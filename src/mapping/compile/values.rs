@@ -57,6 +57,8 @@ pub(super) fn table(file: &FieldFile, kind: &Kind, findings: &mut Findings) -> O
 fn keys(rows: &[At<ValueRowFile>], findings: &mut Findings) -> Vec<String> {
     let mut groups: Vec<usize> = (0..rows.len()).collect();
     let mut seen: BTreeMap<(bool, &str), usize> = BTreeMap::new();
+    // For each row, the first of its values that an earlier one has too.
+    let mut shared: BTreeMap<usize, (bool, &str)> = BTreeMap::new();
     for (place, row) in rows.iter().enumerate() {
         for (is_hubspot, texts) in [(true, &row.hubspot), (false, &row.salesforce)] {
             for text in texts.iter().flat_map(|texts| &texts.0) {
@@ -66,6 +68,9 @@ fn keys(rows: &[At<ValueRowFile>], findings: &mut Findings) -> Vec<String> {
                         .help("leave the row out; `blank` says what a blank does");
                 }
                 let first = *seen.entry((is_hubspot, text.as_str())).or_insert(place);
+                if first != place {
+                    shared.entry(place).or_insert((is_hubspot, text.as_str()));
+                }
                 let (one, other) = (groups[first], groups[place]);
                 let (low, high) = (one.min(other), one.max(other));
                 groups.iter_mut().filter(|group| **group == high).for_each(|group| *group = low);
@@ -92,9 +97,15 @@ fn keys(rows: &[At<ValueRowFile>], findings: &mut Findings) -> Vec<String> {
     let mut owner: BTreeMap<&str, usize> = BTreeMap::new();
     for (place, (row, name)) in rows.iter().zip(&names).enumerate() {
         if let Some(given) = row.name.as_ref().filter(|given| given.value != *name) {
-            findings
-                .error("values", &given.span, format!("this value is called `{name}` already"))
-                .help("rows that share a value are one value; name it in its first row");
+            let message = match shared.get(&place) {
+                Some((true, text)) => format!("HubSpot's {text:?} belongs to `{name}` already"),
+                Some((false, text)) => format!("Salesforce's {text:?} belongs to `{name}` already"),
+                None => format!("this value is called `{name}` already"),
+            };
+            findings.error("values", &given.span, message).help(
+                "rows that share a value are one value: take it out of one of them, or leave this \
+                 row's name out",
+            );
         }
         let first = *owner.entry(name).or_insert(groups[place]);
         if first != groups[place] {
