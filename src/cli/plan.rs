@@ -69,7 +69,7 @@ fn told(out: &Output, preview: &Preview) {
     created(out, preview);
     deleted(out, preview);
     changed(out, preview);
-    out.line(format!("{} records compared", preview.compared));
+    out.line(format!("{} comparisons of records", preview.compared));
     for (side, writes) in preview.writes.iter() {
         out.line(format!(
             "{side}: {} would be changed, {} created, {} deleted",

@@ -11,7 +11,7 @@ use super::control::{Answerer, Refused, RefusedKind, Request};
 use super::metrics::Scrape;
 use super::page::{self, Page};
 use super::preview::{Preview, Scratch, preview};
-use super::query::{Desk, HoldView, ReportOf};
+use super::query::{Desk, ReportOf};
 use super::run::{Shared, reload_and_tell};
 use super::status::{Health, Status};
 use super::{Trouble, status};
@@ -134,14 +134,14 @@ impl Answerer for Office {
                 let identities = PerSide::from_fn(|side| states.get(side).identity.clone());
                 return json(&desk.handoff_preview(of, &identities).await?);
             }
-            // What the limits have counted of the mapping is to be forgotten, which only this process
-            // knows.
-            Request::ReleaseHold { hold } => {
-                return json(&HoldView::new(&engine.release_hold(*hold).await?));
-            }
             _ => {}
         }
         if let Some(answer) = desk.answer(&request).await {
+            if let (Request::ReleaseHold { .. }, Ok(hold)) = (&request, &answer)
+                && let Some(mapping) = hold["mapping"].as_str()
+            {
+                engine.weigh_anew(mapping);
+            }
             // A decision is to be carried out now.
             engine.wake.notify_one();
             return answer;

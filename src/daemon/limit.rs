@@ -115,17 +115,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets the plans of a hold pass: each is decided anew, and carried out without being weighed.
-    ///
-    /// # Errors
-    /// Where the journal knows no such hold or cannot be used now.
-    pub async fn release_hold(&self, id: u64) -> Result<Hold, Trouble> {
-        let hold = release(&self.journal, id, self.clock.now()).await?;
-        if let Some(mapping) = &hold.mapping {
-            lock(&self.limiter).release(mapping);
-        }
-        self.wake.notify_one();
-        Ok(hold)
+    /// Forgets what the limits have counted of a mapping, whose hold a person released.
+    pub(super) fn weigh_anew(&self, mapping: &str) {
+        lock(&self.limiter).release(mapping);
     }
 }
 

@@ -32,7 +32,7 @@ const PAGE: usize = 500;
 /// What settling would do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Preview {
-    /// Records that were compared.
+    /// How often records were compared; those that would be created are compared again after that.
     pub compared: usize,
     /// What would be written, by side.
     pub writes: PerSide<Writes>,
