@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::trouble::Trouble;
-use crate::journal::{LinkState, Subject};
+use crate::journal::{LinkState, Standing};
 use crate::mapping::{Directory, Mapping};
 use crate::reconcile::PlannedWrite;
 use crate::record::Record;
@@ -71,13 +71,17 @@ impl Engine {
         record: &Record,
     ) -> Result<bool, Trouble> {
         for mapping in mappings {
-            let links = self.journal.links_of(&mapping.name, vec![record.key.clone()]).await?;
-            let Some(link) = links.into_iter().flatten().next() else { return Ok(false) };
+            // One view of both: a settlement that ends between two would show what it left behind
+            // as what was there before it began.
+            let standings = self.journal.standings(&mapping.name, vec![record.key.clone()]).await?;
+            let Some(Standing { link, waits, .. }) = standings.into_iter().flatten().next() else {
+                return Ok(false);
+            };
             let side = record.key.side;
             let Some(shown) = link.shown.get(side) else { return Ok(false) };
-            if link.state != LinkState::Active
+            if waits
+                || link.state != LinkState::Active
                 || link.records.get(side).as_ref() != Some(&record.key)
-                || self.journal.pending(Subject::Link(link.id)).await?.is_some()
             {
                 return Ok(false);
             }
