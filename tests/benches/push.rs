@@ -7,12 +7,15 @@
 //!   sandbox to the moment that the value stands in the other platform: both ways, while nothing
 //!   else happens and while a backfill runs. Beside it a relay that is told in the same way and
 //!   makes the same two calls (read here, write there), with no journal and no decision.
+//! - **Handoff.** Ten scores a second that qualify a contact, each to the moment that the Lead and
+//!   the Task for its owner exist. The relay reads the contact and makes both, in three calls.
 //! - **Acknowledgement.** Two hundred deliveries of a hundred events in flight, answered once they
 //!   are durable. Beside it a receiver that checks the signature and answers. What the disk allows is
 //!   measured by itself: writes of 4 KiB, each made durable.
 //!
-//! `PUSH_SECONDS` (10), `PUSH_BACKFILL` (20000) and `PUSH_WINDOWS` (`500ms 20ms`, the values of
-//! settle.window that are measured) change what is measured.
+//! `PUSH_SECONDS` (10), `PUSH_BACKFILL` (100000) and `PUSH_WINDOWS` (`500ms`, the values of
+//! settle.window that are measured) change what is measured. `PUSH_KEEP=1` keeps the daemon's folder
+//! with its log.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,10 +43,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
-use lockstep::cli::rehearsal::set_up;
+use lockstep::cli::rehearsal::{Clients, connect_with_events, set_up};
 use lockstep::daemon::network;
 use lockstep::platform::hubspot::webhook::{Signed, Verifier, Version};
+use lockstep::platform::salesforce::pubsub::{Grpc, GrpcSettings, Replay};
 use lockstep::platform::transport::Http;
+use lockstep::record::PerSide;
 use lockstep::sandbox::hubspot::limits::Limits;
 use lockstep::sandbox::hubspot::oauth::{PRIVATE_APP, PRIVATE_APP_SECRET, PRIVATE_TOKEN};
 use lockstep::sandbox::hubspot::object::Object;
@@ -73,27 +78,29 @@ fn main() {
 
 async fn run() {
     let seconds = number("PUSH_SECONDS", 10);
-    let backfill = number("PUSH_BACKFILL", 20_000);
-    let windows = std::env::var("PUSH_WINDOWS").unwrap_or_else(|_| "500ms 20ms".to_owned());
+    let backfill = number("PUSH_BACKFILL", 100_000);
+    let windows = std::env::var("PUSH_WINDOWS").unwrap_or_else(|_| "500ms".to_owned());
     println!("{RATE} edits a second for {seconds} s; all times in milliseconds");
-    let mut relay = Times::default();
-    for (at, window) in windows.split_whitespace().enumerate() {
+    for window in windows.split_whitespace() {
         let mut site = Site::new(window, seconds * RATE).await;
-        if at == 0 {
-            relay = site.relayed().await;
-            relay.print("bare relay, HubSpot to Salesforce", None);
-        }
-        let quiet = [site.measure(Way::ToSalesforce).await, site.measure(Way::ToHubSpot).await];
-        let busy = site.while_taking_in(backfill).await;
         println!("settle.window = {window}:");
-        for (way, quiet, busy) in [
-            ("HubSpot to Salesforce", &quiet[0], &busy[0]),
-            ("Salesforce to HubSpot", &quiet[1], &busy[1]),
-        ] {
-            quiet.print(&format!("{way}, quiet"), Some(&relay));
-            busy.print(&format!("{way}, backfill of {backfill}"), Some(&relay));
-            println!("    p99 during the backfill / quiet: {:.2}", ratio(busy.p(99), quiet.p(99)));
+        let relay = site.relayed().await;
+        for (way, relay) in Way::ALL.into_iter().zip(&relay) {
+            relay.print(&format!("{}, bare relay", way.name()), None);
         }
+        let mut quiet = Vec::new();
+        for (way, relay) in Way::ALL.into_iter().zip(&relay) {
+            let times = site.measure(way).await;
+            times.print(&format!("{}, quiet", way.name()), Some(relay));
+            quiet.push(times);
+        }
+        site.begin_to_take_in(backfill).await;
+        for ((way, relay), quiet) in Way::ALL.into_iter().zip(&relay).zip(&quiet) {
+            let times = site.measure(way).await;
+            times.print(&format!("{}, backfill of {backfill}", way.name()), Some(relay));
+            println!("    p99 during the backfill / quiet: {:.2}", ratio(times.p(99), quiet.p(99)));
+        }
+        println!("    the backfill was {}", site.backfill_left());
         site.close().await;
     }
     acknowledge(seconds).await;
@@ -136,8 +143,24 @@ impl Times {
 /// Which way an edit goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
+    /// A person's phone, typed in in HubSpot.
     ToSalesforce,
+    /// A person's phone, typed in in Salesforce.
     ToHubSpot,
+    /// A score that qualifies a contact, to the Lead and its Task.
+    Handoff,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::ToSalesforce, Self::ToHubSpot, Self::Handoff];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ToSalesforce => "HubSpot to Salesforce",
+            Self::ToHubSpot => "Salesforce to HubSpot",
+            Self::Handoff => "qualified to Lead and Task",
+        }
+    }
 }
 
 /// A folder that goes with the value.
@@ -145,7 +168,9 @@ struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        if std::env::var_os("PUSH_KEEP").is_none() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 }
 
@@ -167,6 +192,8 @@ struct Site {
     daemon: Option<Killed>,
     /// Contacts and their Leads.
     people: Vec<(u64, String)>,
+    /// Contacts that are not qualified yet.
+    prospects: Vec<u64>,
     next: u32,
 }
 
@@ -210,11 +237,17 @@ impl Site {
             door,
             daemon: None,
             people: Vec::new(),
+            prospects: Vec::new(),
             next: 0,
         };
         let mut contacts = Vec::new();
         for person in 0..people {
             contacts.push(site.contact(&format!("person{person}@example.com"), true));
+        }
+        // For the relay, the quiet time and the backfill.
+        for prospect in 0..people * 3 {
+            let contact = site.contact(&format!("prospect{prospect}@example.com"), false);
+            site.prospects.push(contact);
         }
         site.subscribe(Some(site.target()));
         site.start();
@@ -286,48 +319,62 @@ impl Site {
         panic!("the people never came to Salesforce:\n{log}");
     }
 
-    /// Edits one person.
-    fn edit(&mut self, way: Way, person: usize) -> String {
+    /// Edits one person. Says what is to be seen across.
+    fn edit(&mut self, way: Way, person: usize) -> Edit {
         self.next += 1;
         let value = format!("+1 555 {:07}", self.next);
-        let (contact, lead) = &self.people[person];
+        let contact = match way {
+            Way::Handoff => self.prospects.pop().unwrap(),
+            _ => self.people[person].0,
+        };
         let now = self.sandbox.clock().now();
         let mut world = self.sandbox.world();
         match way {
-            Way::ToSalesforce => {
-                let edit = [("mobilephone", value.as_str())];
+            Way::ToSalesforce | Way::Handoff => {
+                let edit = match way {
+                    Way::Handoff => [("lead_score", "77")],
+                    _ => [("mobilephone", value.as_str())],
+                };
                 let edited =
-                    world.hubspot.edit_as_user(Object::Contact, *contact, &edit, FIRST_USER, now);
+                    world.hubspot.edit_as_user(Object::Contact, contact, &edit, FIRST_USER, now);
                 edited.unwrap();
             }
             Way::ToHubSpot => {
                 let user = world.salesforce.staff.sales[0].clone();
                 let values = json!({ "Phone": value });
                 let values = values.as_object().unwrap();
+                let lead = &self.people[person].1;
                 world.salesforce.person_edits(now, &user, lead, values).unwrap();
             }
         }
-        value
+        drop(world);
+        Edit { way, contact, value, since: Instant::now() }
     }
 
     /// Whether an edit is on the other side.
-    fn landed(&self, way: Way, person: usize, value: &str) -> bool {
-        let (contact, lead) = &self.people[person];
+    fn landed(&self, edit: &Edit) -> bool {
         let world = self.sandbox.world();
-        match way {
+        let id = edit.contact.to_string();
+        let lead =
+            || world.salesforce.records("Lead").find(|it| it.text("HubSpot_Id__c") == Some(&id));
+        match edit.way {
             Way::ToSalesforce => {
-                let lead = world.salesforce.records("Lead").find(|one| one.id.to_string() == *lead);
-                lead.is_some_and(|lead| lead.text("MobilePhone") == Some(value))
+                lead().is_some_and(|lead| lead.text("MobilePhone") == Some(&edit.value))
             }
             Way::ToHubSpot => {
-                world.hubspot.value(Object::Contact, *contact, "phone").as_deref() == Some(value)
+                world.hubspot.value(Object::Contact, edit.contact, "phone").as_deref()
+                    == Some(&edit.value)
             }
+            Way::Handoff => lead().is_some_and(|lead| {
+                let lead = lead.id.to_string();
+                world.salesforce.records("Task").any(|task| task.text("WhoId") == Some(&lead))
+            }),
         }
     }
 
     /// One edit of each person, ten a second.
     async fn measure(&mut self, way: Way) -> Times {
-        let mut open: Vec<(usize, String, Instant)> = Vec::new();
+        let mut open: Vec<Edit> = Vec::new();
         let mut times = Times::default();
         let began = Instant::now();
         let mut made = 0;
@@ -337,14 +384,13 @@ impl Site {
             if made < self.people.len()
                 && began.elapsed() >= Duration::from_secs(1) * made as u32 / RATE
             {
-                let value = self.edit(way, made);
-                open.push((made, value, Instant::now()));
+                open.push(self.edit(way, made));
                 made += 1;
             }
-            open.retain(|(person, value, since)| {
-                let landed = self.landed(way, *person, value);
+            open.retain(|edit| {
+                let landed = self.landed(edit);
                 if landed {
-                    times.0.push(since.elapsed());
+                    times.0.push(edit.since.elapsed());
                 }
                 !landed
             });
@@ -354,8 +400,8 @@ impl Site {
         times
     }
 
-    /// The same while the daemon takes in so many contacts that it has never seen.
-    async fn while_taking_in(&mut self, count: u32) -> [Times; 2] {
+    /// Lets the daemon begin to take in so many contacts that it has never seen.
+    async fn begin_to_take_in(&mut self, count: u32) {
         self.daemon = None;
         self.subscribe(None);
         for stranger in 0..count {
@@ -370,11 +416,26 @@ impl Site {
         self.start();
         // Signed in, and in the middle of it.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        [self.measure(Way::ToSalesforce).await, self.measure(Way::ToHubSpot).await]
     }
 
-    /// A relay in the daemon's place: told by webhooks, it reads the contact and writes the lead.
-    async fn relayed(&mut self) -> Times {
+    /// What of the backfill is still to be done, in words: it has to be under way to the end of
+    /// the measurement.
+    fn backfill_left(&self) -> String {
+        let status = Command::new(env!("CARGO_BIN_EXE_lockstep"))
+            .args(["--config", "lockstep.toml", "--json", "status"])
+            .current_dir(&self.folder.0)
+            .output()
+            .unwrap();
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        let mappings = status["mappings"].as_array().cloned().unwrap_or_default();
+        let people = mappings.iter().find(|mapping| mapping["mapping"] == "people");
+        let people = people.cloned().unwrap_or_default();
+        format!("at {}, with {} to settle", people["taking_in"]["seen"], people["unsettled"])
+    }
+
+    /// A relay in the daemon's place: told by webhooks and by change events, it makes the calls that
+    /// carry one edit over.
+    async fn relayed(&mut self) -> [Times; 3] {
         let daemon = self.daemon.take();
         drop(daemon);
         let serving = self.serving.as_ref().unwrap();
@@ -383,15 +444,23 @@ impl Site {
             hubspot: serving.hubspot_url(),
             salesforce: serving.salesforce_url(),
             session: session(&serving.salesforce_url()).await,
-            leads: self.people.iter().cloned().collect(),
+            people: self.people.iter().cloned().collect(),
         });
+        let url = serving.pubsub_url();
         let listener = tokio::net::TcpListener::bind(free()).await.unwrap();
         let target = format!("http://{}/", listener.local_addr().unwrap());
-        let router = Router::new().route("/", post(relay_one)).with_state(relay);
+        let router = Router::new().route("/", post(relay_one)).with_state(Arc::clone(&relay));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let following = tokio::spawn(relay_events(relay, url));
         self.subscribe(Some(target));
-        let times = self.measure(Way::ToSalesforce).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let times = [
+            self.measure(Way::ToSalesforce).await,
+            self.measure(Way::ToHubSpot).await,
+            self.measure(Way::Handoff).await,
+        ];
         serving.abort();
+        following.abort();
         self.subscribe(Some(self.target()));
         self.start();
         tokio::time::sleep(Duration::from_secs(8)).await;
@@ -406,12 +475,21 @@ impl Site {
     }
 }
 
+/// One edit on its way.
+struct Edit {
+    way: Way,
+    contact: u64,
+    value: String,
+    since: Instant,
+}
+
 struct Relay {
     http: Arc<dyn Http>,
     hubspot: String,
     salesforce: String,
     session: String,
-    leads: BTreeMap<u64, String>,
+    /// Contacts and their Leads.
+    people: BTreeMap<u64, String>,
 }
 
 async fn call(http: &dyn Http, method: &str, url: &str, bearer: &str, body: Value) -> Value {
@@ -432,26 +510,80 @@ async fn session(salesforce: &str) -> String {
     made["result"]["access_token"].as_str().unwrap().to_owned()
 }
 
-/// The two calls that carry one edit over, and nothing else.
+/// The two calls that carry one edit over, and nothing else; three where a Lead and its Task are made.
 async fn relay_one(State(relay): State<Arc<Relay>>, body: Bytes) -> StatusCode {
     let events: Vec<Value> = serde_json::from_slice(&body).unwrap();
     for event in events {
-        if event["propertyName"] != "mobilephone" {
-            continue;
-        }
-        let relay = Arc::clone(&relay);
-        tokio::spawn(async move {
+        let property = event["propertyName"].as_str().unwrap_or_default().to_owned();
+        if property == "mobilephone" || property == "lead_score" {
             let id = event["objectId"].as_u64().unwrap();
-            let Some(lead) = relay.leads.get(&id) else { return };
-            let url =
-                format!("{}/crm/v3/objects/contacts/{id}?properties=mobilephone", relay.hubspot);
-            let contact = call(relay.http.as_ref(), "GET", &url, PRIVATE_TOKEN, Value::Null).await;
-            let url = format!("{}/services/data/v66.0/sobjects/Lead/{lead}", relay.salesforce);
-            let body = json!({ "MobilePhone": contact["properties"]["mobilephone"] });
-            call(relay.http.as_ref(), "PATCH", &url, &relay.session, body).await;
-        });
+            tokio::spawn(Arc::clone(&relay).carry(id, property));
+        }
     }
     StatusCode::OK
+}
+
+impl Relay {
+    async fn carry(self: Arc<Self>, id: u64, property: String) {
+        let http = self.http.as_ref();
+        let asked = "mobilephone,email,lastname,company";
+        let url = format!("{}/crm/v3/objects/contacts/{id}?properties={asked}", self.hubspot);
+        let contact = call(http, "GET", &url, PRIVATE_TOKEN, Value::Null).await;
+        let contact = &contact["properties"];
+        let records = format!("{}/services/data/v66.0/sobjects", self.salesforce);
+        if property == "mobilephone" {
+            let Some(lead) = self.people.get(&id) else { return };
+            let body = json!({ "MobilePhone": contact["mobilephone"] });
+            call(http, "PATCH", &format!("{records}/Lead/{lead}"), &self.session, body).await;
+            return;
+        }
+        let body = json!({
+            "LastName": contact["lastname"], "Company": contact["company"],
+            "Email": contact["email"], "HubSpot_Id__c": id.to_string(),
+        });
+        let lead = call(http, "POST", &format!("{records}/Lead"), &self.session, body).await;
+        let body = json!({ "WhoId": lead["id"], "Subject": "Call", "Status": "Not Started" });
+        call(http, "POST", &format!("{records}/Task"), &self.session, body).await;
+    }
+
+    async fn carry_back(self: Arc<Self>, lead: String) {
+        let Some((contact, _)) = self.people.iter().find(|(_, known)| **known == lead) else {
+            return;
+        };
+        let http = self.http.as_ref();
+        let url =
+            format!("{}/services/data/v66.0/sobjects/Lead/{lead}?fields=Phone", self.salesforce);
+        let read = call(http, "GET", &url, &self.session, Value::Null).await;
+        let url = format!("{}/crm/v3/objects/contacts/{contact}", self.hubspot);
+        let body = json!({ "properties": { "phone": read["Phone"] } });
+        call(http, "PATCH", &url, PRIVATE_TOKEN, body).await;
+    }
+}
+
+/// Follows the changes of Leads, and carries phones back.
+async fn relay_events(relay: Arc<Relay>, url: String) {
+    let http = PerSide { hubspot: Arc::clone(&relay.http), salesforce: Arc::clone(&relay.http) };
+    let addresses =
+        PerSide { hubspot: relay.hubspot.as_str(), salesforce: relay.salesforce.as_str() };
+    let bus = Arc::new(Grpc::new(&GrpcSettings::at(url.parse().unwrap())).unwrap());
+    let (_, events) = connect_with_events(http, addresses, &Clients::default(), bus).unwrap();
+    let topic = "/data/LeadChangeEvent";
+    let mut stream = events.subscribe(topic, &Replay::Latest, 100).await.unwrap();
+    loop {
+        let fetched = stream.next().await.unwrap();
+        for raw in &fetched.events {
+            let event = events.read(raw).await.unwrap().unwrap();
+            if event.set.contains_key("Phone") {
+                for lead in event.ids {
+                    tokio::spawn(Arc::clone(&relay).carry_back(lead));
+                }
+            }
+        }
+        let count = u32::try_from(fetched.events.len()).unwrap();
+        if count > 0 {
+            stream.request(count).await.unwrap();
+        }
+    }
 }
 
 /// A delivery of contacts that nobody knows.

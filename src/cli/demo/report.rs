@@ -11,7 +11,7 @@ use crate::cli::Failure;
 use crate::daemon::webhooks::WebhookStatus;
 use crate::journal::{Journal, LINK_ITSELF, LinkState};
 use crate::record::{LinkId, PerSide, Side, Source};
-use crate::sandbox::calls::Purpose;
+use crate::sandbox::calls::{Calls, Purpose};
 use crate::sandbox::fault::Side as Platform;
 
 /// How long the last pass may take to settle what is left.
@@ -91,7 +91,7 @@ pub struct News {
 }
 
 /// What the daemon wrote on one side, and what that cost.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Figures {
     /// Records that were created.
     pub created: u64,
@@ -109,6 +109,8 @@ pub struct Figures {
     pub writes: u64,
     /// Calls that signed in.
     pub sign_ins: u64,
+    /// Calls by method and route.
+    pub by_route: BTreeMap<String, u64>,
 }
 
 /// The links of one mapping.
@@ -250,8 +252,17 @@ async fn figures(rig: &Rig) -> Result<PerSide<Figures>, Failure> {
             reads: of(Purpose::Read),
             writes: of(Purpose::Write),
             sign_ins: of(Purpose::Token),
+            by_route: by_route(&world.calls, platform),
         }
     }))
+}
+
+fn by_route(calls: &Calls, platform: Platform) -> BTreeMap<String, u64> {
+    let mut routes = BTreeMap::new();
+    for (key, count) in calls.counted().iter().filter(|(key, _)| key.side == platform) {
+        *routes.entry(format!("{} {}", key.method, key.route)).or_default() += count;
+    }
+    routes
 }
 
 const fn platform(side: Side) -> Platform {
