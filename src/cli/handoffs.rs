@@ -117,8 +117,9 @@ fn run(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     match asked.sub {
         Some(Sub::Show { .. }) => show(out, &all),
         Some(Sub::Stuck) => {
+            let lapsed = all.iter().filter(|it| it.state == State::Lapsed).count();
             all.retain(|it| it.stuck.is_some());
-            stuck(out, &all, asked.csv)?;
+            stuck(out, &all, lapsed, asked.csv)?;
         }
         None => {
             #[expect(clippy::disallowed_methods, reason = "a person asks at this moment")]
@@ -169,7 +170,7 @@ fn list(out: &Output, all: &[HandoffView], csv: bool, now: Timestamp) -> Result<
     Ok(())
 }
 
-fn stuck(out: &Output, all: &[HandoffView], csv: bool) -> Result<(), Failure> {
+fn stuck(out: &Output, all: &[HandoffView], lapsed: usize, csv: bool) -> Result<(), Failure> {
     if csv {
         return values(out, all);
     }
@@ -184,7 +185,12 @@ fn stuck(out: &Output, all: &[HandoffView], csv: bool) -> Result<(), Failure> {
         }
     }
     if kinds.is_empty() {
-        out.line("nothing is stuck");
+        out.line("no open handoff stands still");
+    }
+    if lapsed > 0 {
+        out.line(format!(
+            "{lapsed} lapsed: nobody answered in time (`lockstep handoffs --state lapsed`)"
+        ));
     }
     for (kind, found) in kinds {
         out.line(paint(Tone::Warn, &format!("{} {}", found.len(), kind.words())));

@@ -13,7 +13,7 @@ use crate::daemon::control::Request;
 use crate::daemon::page::{Leaders, Page, Place, document};
 use crate::daemon::query::ReportOf;
 use crate::handoff::report::{By, Counted, Figures, Group, Rate, Report, Spread, Times};
-use crate::handoff::story::{grouped, money, span};
+use crate::handoff::story::{business, grouped, money, span};
 
 pub(super) const COMMAND: Command = Command {
     name: "report",
@@ -159,6 +159,10 @@ fn time(seconds: Option<f64>) -> String {
     Spread::duration(seconds).map_or_else(|| "–".to_owned(), span)
 }
 
+fn in_business(seconds: Option<f64>) -> String {
+    Spread::duration(seconds).map_or_else(|| "–".to_owned(), business)
+}
+
 fn share(rate: Rate) -> String {
     match rate.share() {
         Some(share) => {
@@ -178,9 +182,9 @@ fn times(out: &Output, figures: &Figures) {
             time(times.raw.median),
             time(times.raw.p90),
             time(times.raw.p95),
-            time(times.business.median),
-            time(times.business.p90),
-            time(times.business.p95),
+            in_business(times.business.median),
+            in_business(times.business.p90),
+            in_business(times.business.p95),
         ]);
     };
     row("qualified to sent (the system's share)", &figures.system);
@@ -195,7 +199,7 @@ fn outcome(out: &Output, figures: &Figures) {
     reasons(out, "returned", &figures.return_reasons);
     out.line(format!("lapsed: {}", grouped(figures.lapsed)));
     for level in &figures.levels {
-        let within = span(SignedDuration::from_secs(level.within));
+        let within = business(SignedDuration::from_secs(level.within));
         let goal = level.goal.words();
         let running = grouped(level.running);
         out.line(format!("{goal} within {within}: {}; time left: {running}", share(level.kept)));

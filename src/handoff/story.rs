@@ -29,7 +29,12 @@ pub fn story(handoff: &Handoff) -> Vec<Line> {
         witness: handoff.witness,
     };
     let mut lines = vec![opening];
-    lines.extend(handoff.facts.iter().map(line));
+    let named = |what: &What| matches!(what, What::Converted { opportunity: Some(_) });
+    let is_named = handoff.facts.iter().any(|fact| named(&fact.what));
+    // What it became is often learned after that it became something, and says both.
+    let told =
+        |fact: &&Fact| !(is_named && matches!(fact.what, What::Converted { opportunity: None }));
+    lines.extend(handoff.facts.iter().filter(told).map(line));
     lines.sort_by_key(|line| line.at);
     lines
 }
@@ -66,7 +71,7 @@ pub fn sentence(what: &What) -> String {
             format!("It was converted; the opportunity is {}.", opportunity.id)
         }
         What::Converted { opportunity: None } => {
-            "It was converted without an opportunity.".to_owned()
+            "It was converted; no opportunity is known of.".to_owned()
         }
         What::Won { cents, .. } => match cents {
             Some(cents) => format!("It was won, worth {}.", money(*cents)),
@@ -103,6 +108,18 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// How much business time something took: as [`span`], but never in days, of which nobody knows
+/// whether they have 24 hours or eight.
+#[must_use]
+pub fn business(duration: SignedDuration) -> String {
+    let hours = duration.as_hours();
+    if hours.abs() < 24 {
+        return span(duration);
+    }
+    let sign = if hours < 0 { "-" } else { "" };
+    format!("{sign}{}h", grouped(hours.unsigned_abs()))
 }
 
 /// How long something took, in the two largest units that say something: `2d 3h`, `41s`, `0.4s`.

@@ -16,7 +16,7 @@ use crate::daemon::{
     Clock, Engine, Heeded, Options, PushState, Stream, StreamChoice, StreamOptions, Trouble,
     network, seed,
 };
-use crate::journal::{self, Journal};
+use crate::journal::{self, Disk, Journal, MemoryStore};
 use crate::mapping::{Mappings, load};
 use crate::platform::Platform;
 use crate::platform::salesforce::pubsub::{Events, Grpc, GrpcSettings};
@@ -124,9 +124,16 @@ impl Rig {
         furnish(&sandbox, setup.unlimited);
         let clients = clients(setup.seed, setup.unlimited);
         let (serving, platforms, events) = reach(&sandbox, &clients, setup.in_process).await?;
+        // Of a year in minutes most would be spent waiting for the disk, for a journal that goes
+        // with the demo.
+        let forgets = setup.begins.is_some() && setup.keep.is_none();
         let place = Place::choose(setup.keep)?;
-        let journal = Journal::open(&place.path, &journal::Options::default())
-            .map_err(|error| Failure::from_error(Exit::Journal, &error))?;
+        let journal = if forgets {
+            Journal::on_thread(Box::new(MemoryStore::open(&Disk::new())))
+        } else {
+            Journal::open(&place.path, &journal::Options::default())
+        };
+        let journal = journal.map_err(|error| Failure::from_error(Exit::Journal, &error))?;
         // The platforms' clock is set ahead where all is quiet, and what they sign is good for
         // five minutes of the daemon's.
         let platforms_clock = sandbox.clock().clone();

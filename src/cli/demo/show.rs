@@ -106,8 +106,12 @@ pub fn replayed(out: &Output, replayed: &Replayed) {
     out.line("");
     crate::cli::report::told(out, &replayed.report);
     out.line("");
+    out.line("A won lead belongs to whoever closed it, the others to whom Salesforce's rules say.");
     crate::cli::report::groups(out, By::Owner, &replayed.owners);
     out.line("");
+    if replayed.stuck.is_empty() {
+        out.line("stuck: no open handoff");
+    }
     for (kind, count) in &replayed.stuck {
         out.line(format!("stuck, {}: {}", kind.replace('_', " "), number(*count)));
     }

@@ -197,10 +197,10 @@ impl Scene<'_, '_> {
     /// It was converted: sales has begun and taken it on.
     fn converted(&self) -> [Fact; 2] {
         let (at, witness) = self.stamp(Side::Salesforce);
-        let by = self.handoff.owner().cloned();
-        let method = crate::handoff::Touch::Conversion;
+        // Who converted it is not told: whoever had it before need not have been it.
+        let touched = What::Touched { method: crate::handoff::Touch::Conversion, by: None };
         [
-            Fact { at, what: What::Touched { method, by }, witness },
+            Fact { at, what: touched, witness },
             Fact { at, what: What::Converted { opportunity: None }, witness },
         ]
     }

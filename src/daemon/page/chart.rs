@@ -22,7 +22,7 @@ pub const FAINT: RGBColor = RGBColor(0x90, 0xA0, 0xB0);
 
 /// The width of every chart. It is scaled to the column that it stands in; on a phone the text is
 /// then as large as that around it.
-const WIDTH: u32 = 440;
+const WIDTH: u32 = 480;
 
 /// The size that the library is asked for, of which it makes 14.5.
 const TEXT: u32 = 18;
@@ -30,11 +30,11 @@ const TEXT: u32 = 18;
 /// The height of one bar with its gap.
 const STEP: u32 = 34;
 
-/// How much of the width names take.
-const NAMES: u32 = 148;
+/// How much of the width names take, in the wide letters that some systems have for sans-serif.
+const NAMES: u32 = 176;
 
 /// How much of the width is left for the figure behind the longest bar.
-const FIGURES: u32 = 104;
+const FIGURES: u32 = 136;
 
 /// The longest name that fits, in characters. The table beside the chart has it whole.
 const LONGEST: usize = 20;

@@ -10,7 +10,7 @@ use super::value::{Cell, Section, Table, moment, number, or_dash};
 use crate::handoff::report::{
     Answer, By, Compliance, Counted, Figures, Group, Rate, Report, Spread, Times,
 };
-use crate::handoff::story::{money, span};
+use crate::handoff::story::{business, money, span};
 use crate::handoff::stuck::Stuck;
 
 /// How many groups, reasons and owners are shown.
@@ -67,7 +67,8 @@ pub(super) fn view(leaders: &Leaders, now: Timestamp) -> Result<View, ChartError
     let day = |at: Option<Timestamp>| {
         at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
     };
-    let mut sections = vec![times(total), levels(total), stuck_section(stuck), answered(total)];
+    let mut sections =
+        vec![times(total), levels(total), stuck_section(stuck, total.lapsed), answered(total)];
     if let Some(by) = report.by {
         sections.push(groups(by, &report.groups));
     }
@@ -182,13 +183,17 @@ fn time(seconds: Option<f64>) -> Cell {
     or_dash(Spread::duration(seconds).map(span))
 }
 
+fn in_business(seconds: Option<f64>) -> Cell {
+    or_dash(Spread::duration(seconds).map(business))
+}
+
 fn times(figures: &Figures) -> Section {
     let mut table = Table::new(
         "How long it took: half took no longer than the median, 90 and 95 of 100 no longer than p90 \
          and p95",
         ["From and to", "Counted in", "#Handoffs", "#Median", "#p90", "#p95"],
     );
-    let mut add = |what: &str, unit: &str, spread: &Spread| {
+    let mut add = |what: &str, unit: &str, spread: &Spread, time: fn(Option<f64>) -> Cell| {
         if spread.count > 0 {
             table.row([
                 what.into(),
@@ -201,12 +206,12 @@ fn times(figures: &Figures) -> Section {
         }
     };
     let mut both = |what: &str, times: &Times| {
-        add(what, "all hours", &times.raw);
-        add(what, "business time", &times.business);
+        add(what, "all hours", &times.raw, time);
+        add(what, "business time", &times.business, in_business);
     };
     both("The system's share: qualified to in Salesforce", &figures.system);
     both("The people's share: in Salesforce to first touch", &figures.people);
-    add("Qualified to won", "all hours", &figures.to_win);
+    add("Qualified to won", "all hours", &figures.to_win, time);
     Section {
         id: "times",
         title: "Times",
@@ -224,7 +229,7 @@ fn levels(figures: &Figures) -> Section {
     for level in &figures.levels {
         table.row([
             level.goal.words().into(),
-            span(jiff::SignedDuration::from_secs(level.within)).into(),
+            business(jiff::SignedDuration::from_secs(level.within)).into(),
             share(level.kept),
             level.kept.of.into(),
             level.running.into(),
@@ -256,7 +261,7 @@ fn counted(caption: &str, what: &'static str, items: &[Counted]) -> Table {
     table
 }
 
-fn stuck_section(stuck: &[StuckKind]) -> Section {
+fn stuck_section(stuck: &[StuckKind], lapsed: u64) -> Section {
     let mut table = Table::new(
         "Handoffs that do not move",
         ["They are", "#Handoffs", "Longest waiting", "Next step"],
@@ -269,19 +274,23 @@ fn stuck_section(stuck: &[StuckKind]) -> Section {
             kind.kind.next_step().into(),
         ]);
     }
+    let mut lead: Vec<Cell> = Vec::new();
+    if !table.rows.is_empty() {
+        lead.push("Each by name, with its owner and its age:".into());
+        lead.push(Cell::command("lockstep handoffs stuck"));
+    }
+    if lapsed > 0 {
+        let have = if lapsed == 1 { "has" } else { "have" };
+        let text = format!("{} {have} lapsed, because nobody answered in time:", number(lapsed));
+        lead.push(text.into());
+        lead.push(Cell::command("lockstep handoffs --state lapsed"));
+    }
     Section {
         id: "stuck",
         title: "Stuck leads",
-        lead: if table.rows.is_empty() {
-            Vec::new()
-        } else {
-            vec![
-                "Each by name, with its owner and its age:".into(),
-                Cell::command("lockstep handoffs stuck"),
-            ]
-        },
+        lead,
         tables: vec![table],
-        none: "Every handoff moves.",
+        none: "No open handoff stands still.",
     }
 }
 
@@ -342,7 +351,7 @@ fn groups(by: By, groups: &[Group]) -> Section {
             share(figures.accepted),
             share(figures.returned),
             share(figures.won),
-            time(figures.people.business.median),
+            in_business(figures.people.business.median),
         ]);
     }
     table.cut(SHOWN, groups.len());

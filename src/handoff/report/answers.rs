@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Compliance, Figures, Rate, Spread};
-use crate::handoff::story::{grouped, money, span};
+use crate::handoff::story::{business, grouped, money, span};
 use crate::mapping::handoff::Goal;
 
 /// A question and its answer.
@@ -105,6 +105,7 @@ fn receives(figures: &Figures) -> String {
 
 fn followed(figures: &Figures) -> String {
     let untouched = figures.touched.of - figures.touched.count;
+    let time = |seconds| Spread::duration(seconds).map(business);
     let speed = match (time(figures.people.business.median), time(figures.people.business.p90)) {
         (Some(median), Some(p90)) => {
             format!(", half of them within {median} of business time and 90 of 100 within {p90}")
@@ -122,7 +123,7 @@ fn followed(figures: &Figures) -> String {
 }
 
 fn kept(level: &Compliance) -> String {
-    let within = span(SignedDuration::from_secs(level.within));
+    let within = business(SignedDuration::from_secs(level.within));
     match level.kept.share() {
         Some(share) => format!("; the first touch came within {within} for {}", percent(share)),
         None => String::new(),

@@ -309,6 +309,9 @@ fn times_and_amounts_are_told_shortly() {
     ] {
         assert_eq!(span(millis), text);
     }
+    for (hours, text) in [(3, "3h"), (-30, "-30h"), (86, "86h"), (1_204, "1,204h")] {
+        assert_eq!(story::business(SignedDuration::from_hours(hours)), text);
+    }
     assert_eq!(story::grouped(1_234_567), "1,234,567");
     assert_eq!(story::money(-5), "-0.05");
 }

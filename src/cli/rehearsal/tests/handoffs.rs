@@ -147,9 +147,12 @@ async fn a_qualified_contact_is_handed_off_and_won() {
     assert_eq!(told(&sandbox, person, "handoff_amount"), "1250.50");
     assert_eq!(told(&sandbox, person, "handoff_opportunity"), *opportunity);
     assert_eq!(tasks(&sandbox).len(), 2, "ours and the logged call");
-    for line in story::story(&handoff) {
-        println!("{} {} ({})", line.at, line.text, line.witness);
-    }
+    let lines = story::story(&handoff);
+    let of = |words: &str| lines.iter().filter(|line| line.text.contains(words)).count();
+    let became = format!("the opportunity is {}", &*opportunity);
+    // Who converted it is not known, and that it was is said once.
+    assert_eq!((of("It was converted"), of(&became)), (1, 1), "{lines:#?}");
+    assert_eq!(of("Sales took it up with a conversion."), 1, "{lines:#?}");
 }
 
 #[tokio::test(start_paused = true)]
