@@ -114,6 +114,8 @@ pub struct Engine {
     /// What the listings of changes have shown lately, so that the overlap of their rounds is not
     /// settled twice: by record, its time of modification and a digest of what was shown.
     pub(super) shown: Mutex<BTreeMap<crate::record::RecordRef, (Timestamp, u64)>>,
+    /// When the last settlement began or came to its end.
+    pub(super) settled: Mutex<Option<Instant>>,
     /// How many change events were delivered.
     pub(super) tally: Mutex<Tally>,
     /// What the settlements of the last while came to.
@@ -150,6 +152,7 @@ impl Engine {
             owners: Mutex::default(),
             sides: Mutex::default(),
             shown: Mutex::default(),
+            settled: Mutex::default(),
             tally: Mutex::default(),
             limiter: Mutex::new(Limiter::new(options.limits.clone())),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),

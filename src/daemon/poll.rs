@@ -207,10 +207,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Until when what is heard now waits for others: not at all after a quiet time, so that a lone
+    /// edit is carried over at once. What follows a settlement within the window is folded, and
+    /// shares its calls.
+    fn window_left(&self, now: Timestamp) -> Option<Timestamp> {
+        let busy = lock(&self.settled).is_some_and(|last| last.elapsed() < self.options.window);
+        let window = SignedDuration::try_from(self.options.window).unwrap_or_default();
+        busy.then(|| now.saturating_add(window).ok()).flatten()
+    }
+
     /// Each change once for each mapping that it concerns.
     pub(super) fn heard(&self, changes: Vec<Change>, lane: Lane, now: Timestamp) -> Vec<Heard> {
-        let window = SignedDuration::try_from(self.options.window).unwrap_or_default();
-        let not_before = now.saturating_add(window).ok();
+        let not_before = self.window_left(now);
         let mut heard = Vec::new();
         for change in changes {
             for mapping in self.mappings_of(change.record.side, &change.record.object) {

@@ -272,10 +272,7 @@ async fn settle_loop(shared: Arc<Shared>) {
         tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            () = shared.engine.wake.notified() => {
-                // Others may follow at once: they share its calls.
-                tokio::time::sleep(shared.engine.options.window).await;
-            }
+            () = shared.engine.wake.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::case::Case;
+use super::engine::lock;
 use super::fetch::weighs_time;
 use super::trouble::Trouble;
 use crate::journal::{Commit, Intent, LinkEntry, PendingEntry};
@@ -71,6 +72,9 @@ impl Engine {
         let now = self.clock.now();
         let entries = self.journal.take(self.options.batch, now, BTreeSet::new()).await?;
         let mut sum = Settled { taken: entries.len(), ..Settled::default() };
+        if sum.taken > 0 {
+            *lock(&self.settled) = Some(Instant::now());
+        }
         let mut groups: BTreeMap<String, Vec<PendingEntry>> = BTreeMap::new();
         for entry in entries {
             groups.entry(entry.mapping.clone()).or_default().push(entry);
@@ -94,6 +98,9 @@ impl Engine {
                     trouble.get_or_insert(error);
                 }
             }
+        }
+        if sum.taken > 0 {
+            *lock(&self.settled) = Some(Instant::now());
         }
         trouble.map_or(Ok(sum), Err)
     }

@@ -197,6 +197,7 @@ impl Txn<'_> {
         let subject = self.subject_of(&heard.mapping, record)?;
         let before = self.pending(&subject)?;
         let is_new = before.is_none();
+        let due = heard.not_before.map_or(heard.at, |until| until.max(heard.at));
         let mut entry = match before.clone() {
             Some(entry) => entry,
             None => PendingEntry {
@@ -209,7 +210,7 @@ impl Txn<'_> {
                 told: BTreeMap::new(),
                 sources: BTreeSet::new(),
                 attempts: 0,
-                due: heard.not_before.map_or(heard.at, |until| until.max(heard.at)),
+                due,
                 last_error: None,
                 order: self.next("order")?,
             },
@@ -220,8 +221,8 @@ impl Txn<'_> {
             entry.version = self.next("pending")?;
             entry.lane = entry.lane.min(heard.lane);
             entry.last_heard = entry.last_heard.max(heard.at);
-            // Word of a change is a reason to try at once, whatever the last attempt waits for.
-            entry.due = entry.due.min(heard.at);
+            // Word of a change is a reason to try soon, whatever the last attempt waits for.
+            entry.due = entry.due.min(due);
         }
         self.replace_pending(before.as_ref(), &entry)?;
         Ok(is_new)

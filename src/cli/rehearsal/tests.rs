@@ -304,6 +304,38 @@ async fn an_edit_of_a_field_without_a_base_is_weighed_once() {
     }
 }
 
+/// A lone edit is carried over at once; a burst costs that settlement and one more.
+#[tokio::test(start_paused = true)]
+async fn a_lone_edit_waits_for_nothing_and_a_burst_is_folded() {
+    let (sandbox, engine) = start();
+    let at = sandbox.clock().now();
+    let values = [("email", "ada@example.com"), ("lifecyclestage", "marketingqualifiedlead")];
+    let contact =
+        sandbox.world().hubspot.create_as_user(Object::Contact, &values, FIRST_USER, at).unwrap();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (lead, user) = {
+        let world = sandbox.world();
+        let lead = world.salesforce.records("Lead").next().unwrap().id.clone();
+        (lead, world.salesforce.staff.sales[0].clone())
+    };
+    let mut taken = Vec::new();
+    for number in 0..10 {
+        let at = sandbox.clock().now();
+        let edit = map(json!({"Title": format!("Countess {number}")}));
+        sandbox.world().salesforce.person_edits(at, &user, &lead, &edit).unwrap();
+        engine.poll(Side::Salesforce, crate::daemon::Stream::Changed).await.unwrap();
+        taken.push(engine.settle_due().await.unwrap().taken);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(taken, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(engine.settle_due().await.unwrap().written.hubspot, 1);
+    let title = sandbox.world().hubspot.value(Object::Contact, contact, "jobtitle");
+    assert_eq!(title.as_deref(), Some("Countess 9"));
+}
+
 /// The answer to a write that did away with a person's edit is lost: the next settlement finds both
 /// sides equal, and the edit still stands in history, once.
 #[tokio::test(start_paused = true)]

@@ -55,8 +55,7 @@ async fn settle(engine: &Engine) {
         }
         tokio::select! {
             biased;
-            // Others may follow at once: they share its calls.
-            () = engine.wake.notified() => sleep(engine.options.window).await,
+            () = engine.wake.notified() => {}
             () = sleep(TURN) => {}
         }
     }
