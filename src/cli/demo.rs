@@ -250,12 +250,18 @@ async fn until_stopped<T>(
         () = stop.asked() => None,
         report = play(&rig) => Some(report),
     };
-    let path = rig.path().to_owned();
-    let left = tokio::select! {
+    let (path, kept) = (rig.path().to_owned(), rig.kept().is_some());
+    let closed = tokio::select! {
         biased;
-        () = stop.asked() => Left::Behind(path),
-        left = rig.close() => left,
+        () = stop.asked() => None,
+        left = rig.close() => Some(left),
     };
+    // What was dropped without being closed may have been removed all the same.
+    let left = closed.unwrap_or_else(|| match (kept, path.exists()) {
+        (true, _) => Left::Kept(path),
+        (false, true) => Left::Behind(path),
+        (false, false) => Left::Removed(path),
+    });
     played.unwrap_or_else(|| Err(Failure::new(Exit::Interrupted, format!("interrupted: {left}"))))
 }
 

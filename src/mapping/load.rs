@@ -97,7 +97,8 @@ fn in_order(findings: &mut Vec<Diagnostic>) {
 }
 
 fn read_file(source: &Source, findings: &mut Findings) -> Option<(At<MappingFile>, Declared)> {
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let (table, mut errors) = DeTable::parse_recoverable(&source.text);
+    errors.sort_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
     let mut spans: Vec<Range<usize>> = Vec::new();
     for error in &errors {
         let end = source.text.len();

@@ -529,7 +529,7 @@ fn a_mistake_is_told_once_with_what_was_meant() {
         ),
         ("conflict = [\"furthest\"]", "conflict = [\"farthest\"]", "did you mean `furthest`?"),
         ("becomes = \"Contact\"", "assign = \"yes please\"", "assign = true runs the active rule"),
-        ("values = [\n", "values = \n", "error[syntax]"),
+        ("values = [\n", "values = \n", "people.toml:31:10: error[syntax]"),
     ] {
         let told = file(from, to);
         assert!(told.contains(says), "{to}:\n{told}");
