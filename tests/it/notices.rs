@@ -24,10 +24,13 @@ use serde_json::Value;
 
 const SECRET: &str = "what both sides know";
 
+/// One request, its headers and its body.
+type Arrived = (HeaderMap, String);
+
 /// Whoever is told: what arrived by path, and how the next requests there are answered.
 #[derive(Clone, Default)]
 struct Receiver {
-    arrived: Arc<Mutex<BTreeMap<String, Vec<(HeaderMap, String)>>>>,
+    arrived: Arc<Mutex<BTreeMap<String, Vec<Arrived>>>>,
     answers: Arc<Mutex<BTreeMap<String, Vec<StatusCode>>>>,
 }
 

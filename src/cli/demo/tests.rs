@@ -208,7 +208,7 @@ async fn replayed(name: &str, most: usize) {
     let mut seconds = counted.seconds_to_win;
     seconds.sort_by(f64::total_cmp);
     let half = seconds.len() / 2;
-    let median = if seconds.len() % 2 == 0 {
+    let median = if seconds.len().is_multiple_of(2) {
         f64::midpoint(seconds[half - 1], seconds[half])
     } else {
         seconds[half]
