@@ -137,6 +137,7 @@ async fn until_stopped(out: &Output, arguments: Arguments) -> Result<Exit, Failu
         salesforce: local(arguments.salesforce_port),
         pubsub: local(arguments.pubsub_port),
         pubsub_tls: local(arguments.pubsub_tls_port),
+        webhooks: true,
     };
     // Before the addresses are told: whoever reads them may ask for a stop at once.
     let mut stop = Stop::listen()?;

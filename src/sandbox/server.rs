@@ -29,12 +29,15 @@ pub struct ServeOptions {
     pub pubsub: SocketAddr,
     /// The event service's address, with TLS.
     pub pubsub_tls: SocketAddr,
+    /// Whether webhooks are sent over the network. Not where somebody carries them in process: each
+    /// would take deliveries from the other.
+    pub webhooks: bool,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { hubspot: any, salesforce: any, pubsub: any, pubsub_tls: any }
+        Self { hubspot: any, salesforce: any, pubsub: any, pubsub_tls: any, webhooks: true }
     }
 }
 
@@ -152,8 +155,10 @@ pub async fn serve(sandbox: Sandbox, options: ServeOptions) -> Result<Serving, S
         tokio::spawn(run(salesforce, sandbox.salesforce(), stopped.clone())),
         tokio::spawn(pubsub::run(plain, sandbox.clone(), None, stopped.clone())),
         tokio::spawn(pubsub::run(tls, sandbox.clone(), Some(certificate), stopped.clone())),
-        tokio::spawn(webhooks::run(sandbox, stopped)),
     ];
+    if options.webhooks {
+        serving.tasks.push(tokio::spawn(webhooks::run(sandbox, stopped)));
+    }
     Ok(serving)
 }
 

@@ -363,7 +363,8 @@ async fn reach(sandbox: &Sandbox, clients: &Clients, within: bool) -> Result<Rea
         let (platforms, events) = in_process_with_events(sandbox, clients)?;
         return Ok((None, platforms, events));
     }
-    let serving = serve(sandbox.clone(), ServeOptions::default()).await?;
+    let serving =
+        serve(sandbox.clone(), ServeOptions { webhooks: false, ..ServeOptions::default() }).await?;
     let (hubspot, salesforce) = (serving.hubspot_url(), serving.salesforce_url());
     let net = network()?;
     let http = PerSide { hubspot: Arc::clone(&net), salesforce: net };
