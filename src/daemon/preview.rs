@@ -1,7 +1,7 @@
 //! What settling would do now, without doing it.
 //!
 //! A preview is the real work on a copy: the engine runs over a copy of the journal that is thrown
-//! away, and over both platforms as they are, through a [`door`] that lets reads pass and remembers
+//! away, and over both platforms as they are, through a door that lets reads pass and remembers
 //! writes instead of sending them. So it does not differ from what the service would do, but for what
 //! the platforms add of their own: default values, owners by assignment rules, refusals.
 
