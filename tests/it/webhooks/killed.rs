@@ -57,7 +57,7 @@ fn what_was_answered_with_200_survives_kill_9() {
     let settings = folder.0.join("site/lockstep.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
     assert!(text.contains("[webhooks]"), "{text}");
-    // A change waits long enough for the process to be killed before it is settled.
+    // A change that follows a settlement waits long enough for the process to be killed before.
     let text = text.replace("hubspot = \"2s\"", "hubspot = \"1h\"\ndeletes = \"1h\"")
         + "\n[settle]\nwindow = \"2s\"\n";
     std::fs::write(&settings, text).unwrap();
@@ -93,10 +93,16 @@ fn what_was_answered_with_200_survives_kill_9() {
         }
         // The word of our own writes has come and gone, and nothing waits.
         wait(Duration::from_secs(3));
+        let edit = |value: &str| {
+            let edit = json!({ "properties": { "mobilephone": value } });
+            call(&hubspot, "PATCH", &format!("/sandbox/hubspot/contacts/{id}"), &edit);
+        };
+        let first = format!("+1 555 020{round}");
+        edit(&first);
+        until("a first edit is in Salesforce", || phone().flatten() == Some(first.clone()));
         let value = format!("+1 555 010{round}");
         let before = arrived(&hubspot);
-        let edit = json!({ "properties": { "mobilephone": value } });
-        call(&hubspot, "PATCH", &format!("/sandbox/hubspot/contacts/{id}"), &edit);
+        edit(&value);
         until("it is acknowledged", || arrived(&hubspot) > before);
         running.signal("KILL");
         let _ = running.0.wait();
