@@ -178,6 +178,20 @@ async fn act(rig: &Rig, out: &Output, arguments: &Arguments) -> Result<Report, F
     Report::gather(rig, cast.told(), office.done()).await
 }
 
+/// What the leads of a file are played in: without ports, without limits, and with no trouble but
+/// their own.
+fn for_file(arguments: &Arguments) -> Setup {
+    Setup {
+        seed: arguments.seed,
+        in_process: true,
+        keep: arguments.keep.clone(),
+        unlimited: true,
+        faults: Vec::new(),
+        begins: None,
+        staff: BTreeSet::new(),
+    }
+}
+
 /// The demo with the leads of a file.
 async fn play_file(
     out: &Output,
@@ -186,16 +200,7 @@ async fn play_file(
     stop: Stop,
 ) -> Result<Report, Failure> {
     let leads = funnel::read(file)?;
-    let setup = Setup {
-        seed: arguments.seed,
-        in_process: true,
-        keep: arguments.keep.clone(),
-        unlimited: true,
-        faults: Vec::new(),
-        begins: None,
-        staff: BTreeSet::new(),
-    };
-    let rig = Rig::open(setup).await?;
+    let rig = Rig::open(for_file(arguments)).await?;
     until_stopped(rig, stop, async |rig| act_file(rig, out, &leads).await).await
 }
 
@@ -226,16 +231,7 @@ async fn play_again(
     stop: Stop,
 ) -> Result<(Replayed, Leaders), Failure> {
     let leads = funnel::read(file)?;
-    let setup = Setup {
-        seed: arguments.seed,
-        in_process: true,
-        keep: arguments.keep.clone(),
-        unlimited: true,
-        faults: Vec::new(),
-        begins: None,
-        staff: BTreeSet::new(),
-    };
-    replay::play(out, setup, &leads, stop).await
+    replay::play(out, for_file(arguments), &leads, stop).await
 }
 
 /// Plays until the end or until somebody asks for a stop, and clears away what is not to be kept.

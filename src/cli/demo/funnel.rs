@@ -13,7 +13,9 @@ use crate::record::PerSide;
 use crate::sandbox::Sandbox;
 use crate::sandbox::hubspot::object::Object;
 use crate::sandbox::hubspot::ui::FIRST_USER;
+use crate::sandbox::salesforce::id::Id;
 use crate::sandbox::salesforce::ui::Conversion;
+use crate::sandbox::salesforce::world::Org;
 
 /// The columns that a file must have.
 const COLUMNS: [&str; 11] = [
@@ -101,6 +103,62 @@ impl Leads {
     /// For the report.
     pub fn told(&self) -> Told {
         Told { contacts: self.rows.len(), leads: 0, both: 0 }
+    }
+}
+
+impl Lead {
+    /// Brings it into HubSpot as a contact with `values` besides its own, and with `detail` as the
+    /// first detail of its source. The file has no names: the first eight characters of the id
+    /// stand for the last name.
+    pub fn arrive(
+        &self,
+        sandbox: &Sandbox,
+        values: &[(&str, &str)],
+        detail: &str,
+    ) -> Result<(), Failure> {
+        let now = sandbox.clock().now();
+        let account = &mut sandbox.world().hubspot;
+        let last: String = self.person.chars().take(8).collect();
+        let company = format!("Shop of {last}");
+        let own = [
+            ("email", self.email.as_str()),
+            ("firstname", "Lead"),
+            ("lastname", &last),
+            ("company", &company),
+        ];
+        let id = account
+            .create_as_user(Object::Contact, &[&own, values].concat(), FIRST_USER, now)
+            .map_err(|error| unfit("a contact", &error))?;
+        let computed =
+            [("hs_analytics_source", self.source), ("hs_analytics_source_data_1", detail)];
+        account
+            .compute(Object::Contact, id, &computed, now)
+            .map_err(|error| unfit("a contact's source", &error))?;
+        Ok(())
+    }
+
+    /// Converts what it became in Salesforce, closes its deal as won and makes its contact a
+    /// customer, as `closer` does at the screen.
+    pub fn close(
+        &self,
+        org: &mut Org,
+        now: Timestamp,
+        closer: &Id,
+        record: &Id,
+    ) -> Result<(), Failure> {
+        let refused = |error| unfit("a won lead", &error as &dyn std::error::Error);
+        let how = Conversion { owner: Some(closer.clone()), ..Conversion::default() };
+        let converted = org.convert_lead(now, closer, record, &how).map_err(refused)?;
+        if let Some(deal) = &converted.opportunity {
+            if let Some(revenue) = self.monthly_revenue {
+                let amount = map(json!({ "Amount": revenue }));
+                org.person_edits(now, closer, deal, &amount).map_err(refused)?;
+            }
+            org.close_opportunity(now, closer, deal, true).map_err(refused)?;
+        }
+        let stage = map(json!({ "Lifecycle_Stage__c": "Customer" }));
+        org.person_edits(now, closer, &converted.contact, &stage).map_err(refused)?;
+        Ok(())
     }
 }
 
@@ -203,34 +261,10 @@ fn lead(row: Row) -> Result<Lead, Mistake> {
     })
 }
 
-/// Brings every lead into HubSpot as a marketing-qualified contact. The data has no names: the
-/// first eight characters of the id stand for the last name.
+/// Brings every lead into HubSpot as a marketing-qualified contact.
 pub fn import(sandbox: &Sandbox, leads: &Leads) -> Result<(), Failure> {
-    let now = sandbox.clock().now();
-    let mut world = sandbox.world();
-    let account = &mut world.hubspot;
-    for lead in &leads.rows {
-        let last: String = lead.person.chars().take(8).collect();
-        let company = format!("Shop of {last}");
-        let values = [
-            ("email", lead.email.as_str()),
-            ("firstname", "Lead"),
-            ("lastname", &last),
-            ("company", &company),
-            ("lifecyclestage", "marketingqualifiedlead"),
-        ];
-        let id = account
-            .create_as_user(Object::Contact, &values, FIRST_USER, now)
-            .map_err(|error| unfit("a contact", &error))?;
-        let computed = [
-            ("hs_analytics_source", lead.source),
-            ("hs_analytics_source_data_1", lead.campaign.as_str()),
-        ];
-        account
-            .compute(Object::Contact, id, &computed, now)
-            .map_err(|error| unfit("a contact's source", &error))?;
-    }
-    Ok(())
+    let stage = [("lifecyclestage", "marketingqualifiedlead")];
+    leads.rows.iter().try_for_each(|lead| lead.arrive(sandbox, &stage, &lead.campaign))
 }
 
 /// What salespeople did with the leads of a file.
@@ -253,19 +287,8 @@ pub fn win(sandbox: &Sandbox, leads: &Leads) -> Result<Won, Failure> {
         // A Lead that did not arrive is told by the report: the customers will be too few.
         let Some(id) = by_email.get(&lead.email) else { continue };
         let now = sandbox.clock().now();
-        let user = org.staff.sales[seat(&lead.sales_rep)].clone();
-        let how = Conversion { owner: Some(user.clone()), ..Conversion::default() };
-        let refused = |error| unfit("a won lead", &error as &dyn std::error::Error);
-        let converted = org.convert_lead(now, &user, id, &how).map_err(refused)?;
-        if let Some(deal) = &converted.opportunity {
-            if let Some(revenue) = lead.monthly_revenue {
-                let amount = map(json!({ "Amount": revenue }));
-                org.person_edits(now, &user, deal, &amount).map_err(refused)?;
-            }
-            org.close_opportunity(now, &user, deal, true).map_err(refused)?;
-        }
-        let stage = map(json!({ "Lifecycle_Stage__c": "Customer" }));
-        org.person_edits(now, &user, &converted.contact, &stage).map_err(refused)?;
+        let closer = org.staff.sales[seat(&lead.sales_rep)].clone();
+        lead.close(org, now, &closer, id)?;
         won += 1;
     }
     Ok(Won { won })

@@ -9,9 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use indicatif::ProgressBar;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::json;
 
-use super::cast::{map, unfit};
+use super::cast::unfit;
 use super::funnel::{Lead, Leads};
 use super::rig::{Rig, Setup};
 use super::until_stopped;
@@ -23,10 +22,7 @@ use crate::daemon::page::Leaders;
 use crate::daemon::query::{Desk, ReportOf};
 use crate::handoff::report::{By, Group, Report};
 use crate::record::{PerSide, Side};
-use crate::sandbox::hubspot::object::Object;
-use crate::sandbox::hubspot::ui::FIRST_USER;
 use crate::sandbox::salesforce::id::Id;
-use crate::sandbox::salesforce::ui::Conversion;
 use crate::sandbox::salesforce::world::Org;
 
 /// How long before the first lead the daemon is started.
@@ -151,31 +147,8 @@ async fn live(
 /// A contact whose score has reached the threshold. The file's own word for the source is the first
 /// detail of HubSpot's: HubSpot has fewer words than the file.
 fn qualify(rig: &Rig, lead: &Lead) -> Result<(), Failure> {
-    let now = rig.sandbox.clock().now();
-    let mut world = rig.sandbox.world();
-    let last: String = lead.person.chars().take(8).collect();
-    let company = format!("Shop of {last}");
-    let values = [
-        ("email", lead.email.as_str()),
-        ("firstname", "Lead"),
-        ("lastname", &last),
-        ("company", &company),
-        ("lifecyclestage", "lead"),
-        ("lead_score", "50"),
-    ];
-    let id = world
-        .hubspot
-        .create_as_user(Object::Contact, &values, FIRST_USER, now)
-        .map_err(|error| unfit("a contact", &error))?;
-    let computed = [
-        ("hs_analytics_source", lead.source),
-        ("hs_analytics_source_data_1", lead.source_word.as_str()),
-    ];
-    world
-        .hubspot
-        .compute(Object::Contact, id, &computed, now)
-        .map_err(|error| unfit("a contact's source", &error))?;
-    Ok(())
+    let values = [("lifecyclestage", "lead"), ("lead_score", "50")];
+    lead.arrive(&rig.sandbox, &values, &lead.source_word)
 }
 
 /// The development rep calls, the sales rep converts the lead and wins it.
@@ -189,21 +162,9 @@ fn win(rig: &Rig, lead: &Lead) -> Result<(), Failure> {
         .map(|row| row.id.clone());
     // A Lead that did not arrive is told by the report: too few are won.
     let Some(id) = found else { return Ok(()) };
-    let refused = |error| unfit("a won lead", &error as &dyn std::error::Error);
     let (caller, closer) = (user(org, &lead.development_rep), user(org, &lead.sales_rep));
-    org.log_call(now, &caller, &id, "Called").map_err(refused)?;
-    let how = Conversion { owner: Some(closer.clone()), ..Conversion::default() };
-    let converted = org.convert_lead(now, &closer, &id, &how).map_err(refused)?;
-    if let Some(deal) = &converted.opportunity {
-        if let Some(revenue) = lead.monthly_revenue {
-            let amount = map(json!({ "Amount": revenue }));
-            org.person_edits(now, &closer, deal, &amount).map_err(refused)?;
-        }
-        org.close_opportunity(now, &closer, deal, true).map_err(refused)?;
-    }
-    let stage = map(json!({ "Lifecycle_Stage__c": "Customer" }));
-    org.person_edits(now, &closer, &converted.contact, &stage).map_err(refused)?;
-    Ok(())
+    org.log_call(now, &caller, &id, "Called").map_err(|error| unfit("a call", &error))?;
+    lead.close(org, now, &closer, &id)
 }
 
 /// Who stands for somebody of the file; one of the sandbox's own where nobody is named.

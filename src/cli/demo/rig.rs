@@ -455,6 +455,10 @@ fn shipped() -> Result<Mappings, Failure> {
 fn by_first_detail() -> Result<Mappings, Failure> {
     const SHIPPED_AS: &str = "groups = { source = \"source\" }";
     const DETAIL: &str = "groups = { source = \"campaign\" }";
+    if !SHIPPED.iter().any(|(_, text)| text.contains(SHIPPED_AS)) {
+        let message = format!("no shipped mapping says {SHIPPED_AS:?}, which a replay changes");
+        return Err(Failure::new(Exit::Internal, message));
+    }
     let files = SHIPPED.map(|(name, text)| (name.to_owned(), text.replace(SHIPPED_AS, DETAIL)));
     load(files.to_vec()).map_err(|report| Failure::from_error(Exit::Internal, &report))
 }

@@ -52,6 +52,16 @@ async fn both_sides_agree_after_a_day_of_edits_and_the_last_pass_writes_nothing(
 }
 
 #[tokio::test]
+async fn over_ports_it_ends_as_well() {
+    let arguments = Arguments { people: 30, in_process: false, ..arguments() };
+    let report = play(&silent(), &arguments, Stop::never()).await.unwrap();
+    balances(&report);
+    // A sandbox that sent webhooks besides, to nobody, would never come to rest.
+    let webhooks = report.webhooks.as_ref().unwrap();
+    assert!(webhooks.deliveries > 0, "{webhooks:?}");
+}
+
+#[tokio::test]
 async fn the_demo_runs_on_push_and_whatever_befalls_it_is_told_and_loses_nothing() {
     for faults in [&["stream-cut=2", "replay-expired"][..], &["stream-stall"], &["overflow"]] {
         let fault: Vec<FaultOrder> = faults.iter().map(|order| order.parse().unwrap()).collect();
