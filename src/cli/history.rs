@@ -12,7 +12,8 @@ pub(super) const COMMAND: Command = Command {
     about: "List who changed which field of a record, from what to what, and by which rule",
     long: "\
 The newest line comes first. A value that did not live on stands in its line: nothing is overwritten
-without a trace.
+without a trace. A record that is linked to nothing has no history of its own; what an interrupted
+settlement may have overwritten there is listed.
 
 Examples:
   lockstep history ann@example.com

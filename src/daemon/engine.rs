@@ -29,7 +29,8 @@ use crate::record::{PerSide, Side};
 pub struct Options {
     /// Links settled together.
     pub batch: usize,
-    /// How long a change waits for others to share its calls.
+    /// How long a change that follows a settlement waits for others, to be folded with them and to
+    /// share its calls. After a pause of that length a change is settled at once.
     pub window: Duration,
     /// The first pause before a settlement that did not end is tried again.
     pub retry: Duration,
