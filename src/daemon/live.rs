@@ -4,6 +4,7 @@
 //! one object, and every mistake is told in one run.
 
 mod choices;
+mod feedback;
 mod field;
 mod object;
 
@@ -27,7 +28,8 @@ pub struct Misfit {
     pub object: String,
     /// The field, by the side's name; none where it is about the object.
     pub field: Option<String>,
-    /// Whether it would keep records from being settled. Otherwise it may be as it is meant.
+    /// Whether it would keep records from being settled, or marketing from hearing of handoffs.
+    /// Otherwise it may be as it is meant.
     pub hinders: bool,
     /// What was found.
     pub what: String,
@@ -62,6 +64,7 @@ pub async fn misfits(
                 let asked = Asked { mapping, side, object, schema, across };
                 asked.object_fits(&mut found);
                 asked.keys_fit(&mut found);
+                asked.feedback_fits(&mut found);
                 let fields: Vec<_> =
                     mapping.fields.iter().filter_map(|one| asked.met(one, &mut found)).collect();
                 for met in &fields {

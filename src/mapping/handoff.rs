@@ -351,6 +351,23 @@ pub enum Feedback {
     WonAt,
 }
 
+impl Feedback {
+    /// Its key in `[handoff.feedback]`.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Owner => "owner",
+            Self::TouchedAt => "touched_at",
+            Self::TouchedBy => "touched_by",
+            Self::Reason => "reason",
+            Self::Opportunity => "opportunity",
+            Self::Amount => "amount",
+            Self::WonAt => "won_at",
+        }
+    }
+}
+
 /// The fields by which the report groups; each by its name in the mapping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups {

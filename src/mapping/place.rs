@@ -21,6 +21,8 @@ pub enum Spot {
     Field(String, Side),
     /// The value table of the field with this name.
     Table(String),
+    /// What HubSpot is told of a handoff, by its key.
+    Feedback(&'static str),
 }
 
 impl Spot {
@@ -60,6 +62,9 @@ fn span(table: &DeTable<'_>, spot: &Spot) -> Option<Range<usize>> {
         }
         Spot::Field(name, side) => field(name, [side.key(), "name"]),
         Spot::Table(name) => field(name, ["values", "name"]),
+        Spot::Feedback(key) => {
+            inside(table.get("handoff")?.get_ref().as_table()?.get("feedback")?, [key, ""])
+        }
     }
 }
 
@@ -92,6 +97,8 @@ hubspot = "firstname"
 name = "stage"
 salesforce = { Lead = "Stage__c" }
 values = []
+[handoff.feedback]
+state = "handoff_state"
 "#;
         let source = |path: &str, text: &str| {
             Arc::new(Source { path: path.to_owned(), text: text.to_owned() })
@@ -111,6 +118,8 @@ values = []
         assert_eq!(field("stage", Side::Salesforce), "{ Lead = \"Stage__c\" }");
         assert_eq!(field("stage", Side::HubSpot), "\"stage\"");
         assert_eq!(at(Spot::Table("stage".to_owned())), "[]");
+        assert_eq!(at(Spot::Feedback("state")), "\"handoff_state\"");
+        assert_eq!(Spot::Feedback("state").find("deals", &sources), None);
         assert_eq!(Spot::Object(Side::HubSpot).find("companies", &sources), None);
         assert_eq!(Spot::Object(Side::HubSpot).find("deals", &sources), None);
     }

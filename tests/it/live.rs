@@ -99,6 +99,7 @@ async fn every_planted_difference_is_told_in_one_run() {
         let mut world = sandbox.world();
         let hubspot = &mut world.hubspot;
         assert!(hubspot.archive_property(Object::Contact, "qualified_because", now));
+        assert!(hubspot.archive_property(Object::Contact, "handoff_owner", now));
         let stages = [
             ("lead", "Lead"),
             ("subscriber", "Subscriber"),
@@ -142,6 +143,7 @@ async fn every_planted_difference_is_told_in_one_run() {
     let told = hindering(&found);
     for planted in [
         "HubSpot contacts has no field `qualified_because`",
+        "HubSpot contacts has no field `handoff_owner`",
         "HubSpot's stages stand in another order than the mapping's: lead, subscriber, \
          marketingqualifiedlead, salesqualifiedlead, opportunity, customer, evangelist, other",
         "the table has no row for \"NURTURE\" of HubSpot contacts's `hs_lead_status`, which 3 \
