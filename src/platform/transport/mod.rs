@@ -11,14 +11,16 @@
 
 mod client;
 mod in_process;
+mod message;
 mod net;
 mod pace;
 mod redact;
 mod retry;
 mod session;
 
-pub use client::{Answer, Call, Client, Dialect, Effect, Failure, Repeat, Verdict, counted};
+pub use client::{Client, Dialect, Effect, Failure, Verdict, counted};
 pub use in_process::InProcess;
+pub use message::{Answer, Call, Repeat};
 pub use net::{Net, NetSettings, install_crypto};
 pub use pace::{Lane, Paused, Permit, Window};
 pub use redact::redact;

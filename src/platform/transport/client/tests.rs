@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::super::{NetError, StaticToken, Window};
+use super::super::{Lane, NetError, StaticToken, Window};
 use super::*;
 
 /// Answers from a list, and remembers when it was asked and with which token.
