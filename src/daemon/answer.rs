@@ -143,7 +143,7 @@ impl Answerer for Office {
                 engine.weigh_anew(mapping);
             }
             // A decision is to be carried out now.
-            engine.wake.notify_one();
+            engine.rouse();
             return answer;
         }
         match request {

@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use crate::journal::{Backfill, Commit, Heard, Lane, LinkState, MappingState};
 use crate::mapping::Mapping;
 use crate::platform::Cursor;
+use crate::platform::transport::unhurried;
 use crate::record::{Change, LinkId, Side, Source};
 
 /// The place of a listing that came to its end.
@@ -100,7 +101,8 @@ impl Engine {
             };
             let cursor = backfill.places.get(&place).cloned().map(Cursor);
             let ask = ask(mapping, side, &object);
-            let page = self.platform(side).list(&ask, cursor.as_ref()).await;
+            // Whoever waits for an edit goes first.
+            let page = unhurried(self.platform(side).list(&ask, cursor.as_ref())).await;
             let page = self.watch(side, page)?;
             let next = if page.more { page.cursor.0.clone() } else { DONE.to_owned() };
             let listed = page.changes.len();
@@ -238,7 +240,7 @@ impl Engine {
             .collect();
         self.hear(heard, None).await?;
         if any {
-            self.wake.notify_one();
+            self.rouse();
         }
         Ok(())
     }
@@ -248,7 +250,7 @@ impl Engine {
     /// # Errors
     /// Where the journal cannot be used.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Trouble> {
-        Ok(self.journal.statistics().await?.oldest.values().min().copied())
+        Ok(self.journal.next_due(&Lane::ALL).await?)
     }
 
     /// Asks both sides what changed and takes in what exists, to the present end.

@@ -576,7 +576,7 @@ impl<'a> Conclusion<'a> {
                 self.engine.metrics.waited(&self.case.entry, self.now);
                 self.commit.count(&self.mapping.name, "settled", 1, self.now);
                 settle_mark(&mut self.commit, &subject);
-                self.commit.finish(subject, version);
+                self.commit.finish_until(subject, version, self.engine.after_window(self.now));
             }
             End::Next => {
                 settled.finished += 1;

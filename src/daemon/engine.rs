@@ -14,7 +14,9 @@ use super::directory::Owners;
 use super::intake::Intake;
 use super::metrics::Metrics;
 use super::stream::{StreamOptions, Tally};
+use super::tempo::{Tempo, Turns};
 use super::trouble::Trouble;
+use super::urgent::Flood;
 use super::webhooks::Counts;
 use crate::journal::Journal;
 use crate::mapping::{Mapping, Mappings};
@@ -22,16 +24,20 @@ use crate::platform::salesforce::pubsub::Events;
 use crate::platform::{Error, Identity, Platform};
 use crate::reconcile::Plan;
 use crate::reconcile::limit::{Limiter, Limits};
-use crate::record::{PerSide, Side};
+use crate::record::{PerSide, RecordRef, Side};
 
 /// How the engine works. The settings' section of the same name says what each does.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Links settled together.
     pub batch: usize,
-    /// How long a change that follows a settlement waits for others, to be folded with them and to
-    /// share its calls. After a pause of that length a change is settled at once.
+    /// The same of what exists and is taken in or swept, and of floods.
+    pub slow_batch: usize,
+    /// How far apart two settlements of one link are: what changes meanwhile is settled together.
+    /// Also how long to rest between settlements where calls run short. See [`tempo`](super::tempo).
     pub window: Duration,
+    /// Settlements in ten seconds that follow each other without a rest.
+    pub at_once: u32,
     /// The first pause before a settlement that did not end is tried again.
     pub retry: Duration,
     /// The longest such pause.
@@ -56,6 +62,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch: 200,
+            slow_batch: 50,
+            at_once: 30,
             window: Duration::from_millis(500),
             retry: Duration::from_secs(5),
             retry_at_most: Duration::from_secs(15 * 60),
@@ -101,6 +109,10 @@ pub struct Engine {
     pub options: Options,
     /// Rung when there may be something to settle.
     pub wake: Notify,
+    /// The same for a slow batch, which yields to what changed.
+    pub(super) heard: Notify,
+    /// Held while a batch is settled.
+    pub(super) turns: tokio::sync::Mutex<Turns>,
     /// Where the news of each object comes from.
     pub intake: Intake,
     /// What became of the webhooks that arrived.
@@ -114,9 +126,13 @@ pub struct Engine {
     sides: Mutex<PerSide<SideState>>,
     /// What the listings of changes have shown lately, so that the overlap of their rounds is not
     /// settled twice: by record, its time of modification and a digest of what was shown.
-    pub(super) shown: Mutex<BTreeMap<crate::record::RecordRef, (Timestamp, u64)>>,
-    /// When the last settlement began or came to its end.
-    pub(super) settled: Mutex<Option<Instant>>,
+    pub(super) shown: Mutex<BTreeMap<RecordRef, (Timestamp, u64)>>,
+    /// When the last settlement of each record began or came to its end; of the last while only.
+    pub(super) recent: Mutex<BTreeMap<RecordRef, Instant>>,
+    /// How many settlements there were lately.
+    pub(super) tempo: Mutex<Tempo>,
+    /// How many changes came lately.
+    pub(super) floods: Mutex<PerSide<Flood>>,
     /// How many change events were delivered.
     pub(super) tally: Mutex<Tally>,
     /// What the settlements of the last while came to.
@@ -145,6 +161,8 @@ impl Engine {
             platforms,
             clock,
             wake: Notify::new(),
+            heard: Notify::new(),
+            turns: tokio::sync::Mutex::default(),
             intake: Intake::default(),
             webhooks: Counts::default(),
             metrics: Metrics::default(),
@@ -153,7 +171,9 @@ impl Engine {
             owners: Mutex::default(),
             sides: Mutex::default(),
             shown: Mutex::default(),
-            settled: Mutex::default(),
+            recent: Mutex::default(),
+            tempo: Mutex::default(),
+            floods: Mutex::default(),
             tally: Mutex::default(),
             limiter: Mutex::new(Limiter::new(options.limits.clone())),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),

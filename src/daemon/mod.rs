@@ -42,8 +42,10 @@ mod service;
 pub mod settle;
 pub mod status;
 pub mod stream;
+pub mod tempo;
 mod tokens;
 pub mod trouble;
+mod urgent;
 pub mod webhooks;
 mod write;
 

@@ -4,7 +4,7 @@
 //! page rather than lose it. What a listing repeats is dropped here: the echo of our own write costs a
 //! look into the journal and no call (see `echo`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -62,6 +62,8 @@ type Shown = (Timestamp, u64);
 struct Sieved {
     /// What has to be written down.
     news: Vec<Change>,
+    /// Records of which that is urgent.
+    urgent: BTreeSet<RecordRef>,
     /// What the page showed that no page before it did.
     shown: Vec<(RecordRef, Shown)>,
 }
@@ -168,10 +170,11 @@ impl Engine {
             let page = self.watch(side, answer)?;
             let (more, cursor) = (page.more, page.cursor.clone());
             let listed = page.changes.len();
-            let Sieved { news, shown } = self.sieve(side, object, page).await?;
+            let Sieved { news, urgent, shown } = self.sieve(side, object, page).await?;
             heeded += Heeded { listed, heard: news.len() };
             self.note_found(side, object, &news);
-            self.hear_with_cursor(news, Lane::Ordinary, name.clone(), cursor).await?;
+            let news = self.in_lanes(news, &urgent);
+            self.hear_with_cursor(news, name.clone(), cursor).await?;
             // Not before it is durable: a page that could not be written down comes again, and must
             // not be taken for one that was seen.
             self.note_shown(side, object, shown);
@@ -192,35 +195,29 @@ impl Engine {
     /// Writes changes down for every mapping that they concern, with the cursor behind them.
     pub(super) async fn hear_with_cursor(
         &self,
-        changes: Vec<Change>,
-        lane: Lane,
+        changes: Vec<(Change, Lane)>,
         name: CursorName,
         cursor: Cursor,
     ) -> Result<(), Trouble> {
         let now = self.clock.now();
-        let heard = self.heard(changes, lane, now);
+        let heard = self.heard(changes, now);
         let any = !heard.is_empty();
         self.hear(heard, Some((name, cursor.0, now))).await?;
         if any {
-            self.wake.notify_one();
+            self.rouse();
         }
         Ok(())
     }
 
-    /// Until when what is heard now waits for others: not at all after a quiet time, so that a lone
-    /// edit is carried over at once. What follows a settlement within the window is folded, and
-    /// shares its calls.
-    fn window_left(&self, now: Timestamp) -> Option<Timestamp> {
-        let busy = lock(&self.settled).is_some_and(|last| last.elapsed() < self.options.window);
-        let window = SignedDuration::try_from(self.options.window).unwrap_or_default();
-        busy.then(|| now.saturating_add(window).ok()).flatten()
-    }
-
     /// Each change once for each mapping that it concerns.
-    pub(super) fn heard(&self, changes: Vec<Change>, lane: Lane, now: Timestamp) -> Vec<Heard> {
-        let not_before = self.window_left(now);
+    pub(super) fn heard(
+        &self,
+        changes: impl IntoIterator<Item = (Change, Lane)>,
+        now: Timestamp,
+    ) -> Vec<Heard> {
         let mut heard = Vec::new();
-        for change in changes {
+        for (change, lane) in changes {
+            let not_before = self.window_left(&change.record, now);
             for mapping in self.mappings_of(change.record.side, &change.record.object) {
                 let (mapping, change) = (mapping.name.clone(), change.clone());
                 heard.push(Heard { mapping, lane, change, at: now, not_before });
@@ -237,6 +234,7 @@ impl Engine {
         }
         let mappings = self.mappings_of(side, object);
         let mut sieved = Sieved::default();
+        let mut fresh = Vec::new();
         for (change, seen) in page.changes.into_iter().zip(page.seen) {
             if let Some(shown) = digest(&change, seen.as_ref()) {
                 if lock(&self.shown).get(&change.record) == Some(&shown) {
@@ -250,8 +248,10 @@ impl Engine {
             {
                 continue;
             }
+            fresh.extend(seen.filter(|_| change.kind == ChangeKind::Touched));
             sieved.news.push(change);
         }
+        sieved.urgent = self.urgent(&fresh).await?;
         Ok(sieved)
     }
 

@@ -98,7 +98,7 @@ impl Reloader {
             }
             Err(error) => tracing::warn!(%error, "cannot note what has to be taken in"),
         }
-        self.engine.wake.notify_one();
+        self.engine.rouse();
         Reload::Taken { mappings: names }
     }
 

@@ -26,6 +26,9 @@ use crate::settings::{Effective, Settings};
 /// The longest that a loop sleeps without looking around.
 const TURN: Duration = Duration::from_secs(20);
 
+/// How long the listing of what exists waits for its settling, at a time.
+const BREATH: Duration = Duration::from_millis(500);
+
 /// How long a settlement may take before the watchdog takes it for stuck. Calls give up within a
 /// minute or two each, and a batch makes several.
 const STUCK: Duration = Duration::from_secs(15 * 60);
@@ -259,9 +262,14 @@ async fn settle_loop(shared: Arc<Shared>) {
                     held = settled.held,
                     to_hubspot = settled.written.hubspot,
                     to_salesforce = settled.written.salesforce,
+                    put_back = settled.put_back,
                     "settled"
                 );
-                continue;
+                let rest = shared.engine.rest();
+                if rest.is_zero() || shared.pause(rest).await {
+                    continue;
+                }
+                return;
             }
             Ok(_) => idle(&shared).await,
             Err(trouble) => match shared.heed("settling", &trouble) {
@@ -319,7 +327,13 @@ async fn take_in_loop(shared: Arc<Shared>) {
     }
     let mut stop = shared.stopping();
     while !*stop.borrow() {
-        let wait = match shared.engine.backfill().await {
+        let page = match shared.engine.is_far_ahead().await {
+            Ok(true) if shared.pause(BREATH).await => continue,
+            Ok(true) => return,
+            Ok(false) => shared.engine.backfill().await,
+            Err(trouble) => Err(trouble),
+        };
+        let wait = match page {
             Ok(Some(_)) => continue,
             Ok(None) => TURN,
             Err(trouble) => match shared.heed("taking in what exists", &trouble) {

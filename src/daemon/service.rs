@@ -119,7 +119,10 @@ pub fn engine_options(settings: &Settings) -> Options {
     let limits = &settings.limits;
     Options {
         batch: settings.settle.batch as usize,
+        slow_batch: settings.settle.slow_batch as usize,
         window: settings.settle.window,
+        // Each makes up to three calls: what is there, since when, and what is new.
+        at_once: (settings.hubspot.calls_per_ten_seconds / 3).max(1),
         retry: settings.settle.retry,
         retry_at_most: settings.settle.retry_at_most,
         overlap: PerSide {

@@ -1,8 +1,8 @@
 //! Settles: reads both sides, decides, writes, remembers.
 //!
 //! [`Engine::settle_due`] takes a batch of entries and carries it through nine steps, each a
-//! function of its own: know, fetch, recognise, decide, freshen, limit, intend, write, conclude. A crash
-//! between any two of them loses nothing: until the last one an entry waits in the journal, and the
+//! function of its own: know, fetch, recognise, decide, freshen, limit, intend, write, conclude. What
+//! makes a batch, and whose turn it is, is told by [`tempo`](super::tempo). A crash between any two of them loses nothing: until the last one an entry waits in the journal, and the
 //! next settlement begins by reading what both sides really hold.
 //!
 //! What remains is the moment between the reading and the writing of one record: neither platform
@@ -19,11 +19,12 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::case::Case;
-use super::engine::lock;
 use super::fetch::weighs_time;
+use super::tempo::Gait;
 use super::trouble::Trouble;
-use crate::journal::{Commit, Intent, LinkEntry, PendingEntry};
+use crate::journal::{Commit, Intent, Lane, LinkEntry, PendingEntry};
 use crate::mapping::{Direction, Mapping};
+use crate::platform::transport::unhurried;
 use crate::reconcile::{Decision, Verdict};
 use crate::record::{PerSide, Record, RecordRef, Side, Value};
 
@@ -38,6 +39,8 @@ pub struct Settled {
     pub postponed: usize,
     /// Entries that a safety limit stopped.
     pub held: usize,
+    /// Entries that were put back unsettled, because something more urgent was due.
+    pub put_back: usize,
     /// Records written, by side.
     pub written: PerSide<usize>,
     /// Records created, by side.
@@ -54,6 +57,7 @@ impl std::ops::AddAssign for Settled {
         self.finished += other.finished;
         self.postponed += other.postponed;
         self.held += other.held;
+        self.put_back += other.put_back;
         for side in Side::BOTH {
             *self.written.get_mut(side) += other.written.get(side);
             *self.created.get_mut(side) += other.created.get(side);
@@ -64,17 +68,17 @@ impl std::ops::AddAssign for Settled {
 }
 
 impl Engine {
-    /// Takes the most urgent entries that are due and settles them.
-    ///
-    /// # Errors
-    /// Where a platform or the journal cannot be used now. The entries are tried again later.
-    pub async fn settle_due(&self) -> Result<Settled, Trouble> {
+    /// Takes up to `limit` entries of some lanes that are due and settles them. To be called by who
+    /// has the turn: see [`tempo`](super::tempo).
+    pub(super) async fn settle_lanes(
+        &self,
+        lanes: &'static [Lane],
+        limit: usize,
+        gait: Gait,
+    ) -> Result<Settled, Trouble> {
         let now = self.clock.now();
-        let entries = self.journal.take(self.options.batch, now, BTreeSet::new()).await?;
+        let entries = self.journal.take_of(lanes, limit, now, BTreeSet::new()).await?;
         let mut sum = Settled { taken: entries.len(), ..Settled::default() };
-        if sum.taken > 0 {
-            *lock(&self.settled) = Some(Instant::now());
-        }
         let mut groups: BTreeMap<String, Vec<PendingEntry>> = BTreeMap::new();
         for entry in entries {
             groups.entry(entry.mapping.clone()).or_default().push(entry);
@@ -86,7 +90,7 @@ impl Engine {
                 self.wait_for_mapping(&name, &entries).await?;
                 continue;
             };
-            match self.settle_group(&mapping, &entries).await {
+            match self.settle_group(&mapping, &entries, gait).await {
                 Ok(settled) => {
                     self.metrics.settled(&name, &settled);
                     sum += settled;
@@ -99,9 +103,6 @@ impl Engine {
                 }
             }
         }
-        if sum.taken > 0 {
-            *lock(&self.settled) = Some(Instant::now());
-        }
         trouble.map_or(Ok(sum), Err)
     }
 
@@ -109,8 +110,42 @@ impl Engine {
         &self,
         mapping: &Arc<Mapping>,
         entries: &[PendingEntry],
+        gait: Gait,
     ) -> Result<Settled, Trouble> {
+        let planned = self.plan(mapping, entries);
+        let planned = match gait {
+            Gait::Prompt => planned.await?,
+            Gait::Slow => unhurried(planned).await?,
+            Gait::Yielding => tokio::select! {
+                biased;
+                () = self.prompt_is_due() => return self.put_back(entries).await,
+                planned = unhurried(planned) => planned?,
+            },
+        };
+        let (mut settled, over, open) = planned;
+        let (held, mut open) = self.limit(mapping, open).await?;
+        settled.held += held;
+        self.route(mapping, &mut open).await?;
+        self.intend(mapping, &open).await?;
+        if let Some(witness) = &self.witness {
+            open.iter().filter_map(|case| case.plan.as_ref()).for_each(witness);
+        }
+        let written = self.write(mapping, &open).await;
+        self.note_settled(&open);
+        settled += self.conclude(mapping, over, open, written).await?;
+        Ok(settled)
+    }
+
+    /// Plans for every entry, from what both sides hold: what it came to so far, the cases in which
+    /// there is nothing to settle, and the others. Up to here nothing was written on either side, and
+    /// it may be given up at any point like in a crash.
+    async fn plan(
+        &self,
+        mapping: &Arc<Mapping>,
+        entries: &[PendingEntry],
+    ) -> Result<(Settled, Vec<Case>, Vec<Case>), Trouble> {
         let mut cases = self.know(entries).await?;
+        self.note_settled(&cases);
         let (over, mut open): (Vec<Case>, Vec<Case>) = cases.drain(..).partition(Case::is_over);
         let mut settled = Settled { finished: over.len(), ..Settled::default() };
         let read = Instant::now();
@@ -120,16 +155,7 @@ impl Engine {
         self.decide(mapping, &mut open).await?;
         let (late, open) = self.freshen(mapping, read, open).await?;
         settled.postponed += late;
-        let (held, mut open) = self.limit(mapping, open).await?;
-        settled.held += held;
-        self.route(mapping, &mut open).await?;
-        self.intend(mapping, &open).await?;
-        if let Some(witness) = &self.witness {
-            open.iter().filter_map(|case| case.plan.as_ref()).for_each(witness);
-        }
-        let written = self.write(mapping, &open).await;
-        settled += self.conclude(mapping, over, open, written).await?;
-        Ok(settled)
+        Ok((settled, over, open))
     }
 
     /// What the journal knows of each entry.

@@ -208,6 +208,32 @@ impl Journal {
         self.read(move |txn| txn.pending(&subject)).await
     }
 
+    /// When the entry of these lanes that is due first is, or was, due.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn next_due(&self, lanes: &'static [Lane]) -> Result<Option<Timestamp>, Error> {
+        self.read(move |txn| {
+            let mut first = None;
+            for &lane in lanes {
+                for mapping in txn.queued_mappings(lane)? {
+                    let due = txn.first_due(&mapping, lane)?;
+                    first = first.into_iter().chain(due).min();
+                }
+            }
+            Ok(first)
+        })
+        .await
+    }
+
+    /// How many entries of a lane are due, but counts no further than `most` for each mapping.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn count_due(&self, lane: Lane, now: Timestamp, most: usize) -> Result<usize, Error> {
+        self.read(move |txn| txn.count_due(lane, now, most)).await
+    }
+
     /// A page of entries that wait, links first, behind `after`.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ enum Step {
     Link(Box<LinkEntry>),
     Purge { link: LinkId, at: Timestamp },
     Hear(Heard),
-    Finish { subject: Subject, version: u64 },
+    Finish { subject: Subject, version: u64, again: Option<Timestamp> },
     Postpone { subject: Subject, version: u64, until: Timestamp, error: Option<String> },
     Cursor { name: CursorName, entry: Option<CursorEntry> },
     Intend(Box<Intent>),
@@ -136,7 +136,13 @@ impl Commit {
 
     /// Takes an entry out, unless it was heard of again since it was taken in `version`.
     pub fn finish(&mut self, subject: Subject, version: u64) -> &mut Self {
-        self.step(Step::Finish { subject, version })
+        self.step(Step::Finish { subject, version, again: None })
+    }
+
+    /// The same; where it was heard of again, it waits until `again` at least, so that a burst of
+    /// changes is one more settlement and not one for each.
+    pub fn finish_until(&mut self, subject: Subject, version: u64, again: Timestamp) -> &mut Self {
+        self.step(Step::Finish { subject, version, again: Some(again) })
     }
 
     /// Lets an entry wait; with an error this counts as an attempt.
@@ -366,8 +372,8 @@ fn run(
             }
             Ok(())
         }
-        Step::Finish { subject, version } => {
-            if !txn.finish(&subject, version)? {
+        Step::Finish { subject, version, again } => {
+            if !txn.finish(&subject, version, again)? {
                 done.again.push(subject);
             }
             Ok(())

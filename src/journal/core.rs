@@ -144,6 +144,7 @@ impl Core {
     /// Takes entries out for settling: they are not given out again before they are released.
     pub(super) fn take(
         &mut self,
+        asked: &[Lane],
         limit: usize,
         now: Timestamp,
         skip: &BTreeSet<String>,
@@ -151,7 +152,9 @@ impl Core {
         let txn = Txn::new(self.store.as_ref());
         let mut lanes = [const { Vec::new() }; 3];
         for (lane, due) in Lane::ALL.into_iter().zip(&mut lanes) {
-            *due = txn.due(lane, limit, now, skip, &self.taken)?;
+            if asked.contains(&lane) {
+                *due = txn.due(lane, limit, now, skip, &self.taken)?;
+            }
         }
         let chosen = pending::choose(lanes, limit, &mut self.passed);
         for entry in &chosen {

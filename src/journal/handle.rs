@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::core::Core;
 use super::facts::CursorName;
-use super::pending::{HearOutcome, Heard, PendingEntry, Subject};
+use super::pending::{HearOutcome, Heard, Lane, PendingEntry, Subject};
 use super::secret::Secret;
 use super::store::Store;
 use super::txn::Txn;
@@ -202,7 +202,21 @@ impl Journal {
         now: Timestamp,
         skip: BTreeSet<String>,
     ) -> Result<Vec<PendingEntry>, Error> {
-        self.call(move |core| core.take(limit, now, &skip)).await
+        self.take_of(&Lane::ALL, limit, now, skip).await
+    }
+
+    /// The same for some lanes only.
+    ///
+    /// # Errors
+    /// As [`Journal::take`].
+    pub async fn take_of(
+        &self,
+        lanes: &'static [Lane],
+        limit: usize,
+        now: Timestamp,
+        skip: BTreeSet<String>,
+    ) -> Result<Vec<PendingEntry>, Error> {
+        self.call(move |core| core.take(lanes, limit, now, &skip)).await
     }
 
     /// Gives entries back unchanged: they are due as before.

@@ -164,6 +164,12 @@ fn lane_key(lane: Lane) -> Key {
     Key::new(Kind::Queue).byte(lane.byte())
 }
 
+/// Where the queue of a mapping's lane is due at `now`.
+fn due_at(lane: Lane, mapping: &str, now: Timestamp) -> Span {
+    let front = lane_key(lane).text(mapping);
+    Span::prefix(&front.0).before(&front.clone().time(now).number(u64::MAX).0)
+}
+
 /// What became of changes that were heard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HearOutcome {
@@ -264,10 +270,21 @@ impl Txn<'_> {
         self.delete(&entry.subject.pending_key())
     }
 
-    /// Takes the entry out unless it was heard of again since `version`. Returns whether it is out.
-    pub(super) fn finish(&mut self, subject: &Subject, version: u64) -> Result<bool, Error> {
+    /// Takes the entry out unless it was heard of again since `version`: then it waits, until
+    /// `again` at least. Returns whether it is out.
+    pub(super) fn finish(
+        &mut self,
+        subject: &Subject,
+        version: u64,
+        again: Option<Timestamp>,
+    ) -> Result<bool, Error> {
         match self.pending(subject)? {
-            Some(entry) if entry.version != version => Ok(false),
+            Some(before) if before.version != version => {
+                let due = again.map_or(before.due, |again| before.due.max(again));
+                let entry = PendingEntry { due, ..before.clone() };
+                self.replace_pending(Some(&before), &entry)?;
+                Ok(false)
+            }
             Some(entry) => {
                 self.drop_pending(&entry)?;
                 Ok(true)
@@ -408,8 +425,7 @@ impl Txn<'_> {
             if skip.contains(&mapping) {
                 continue;
             }
-            let front = lane_key(lane).text(&mapping);
-            let span = Span::prefix(&front.0).before(&front.clone().time(now).number(u64::MAX).0);
+            let span = due_at(lane, &mapping, now);
             let mut left = limit;
             for (key, subject) in self.list::<Subject>(&span, limit + taken.len())? {
                 if left == 0 {
@@ -428,6 +444,20 @@ impl Txn<'_> {
         found.sort_by_key(|entry| (entry.due, entry.order));
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// How many entries of a lane are due at `now`, up to `most` for each mapping.
+    pub(super) fn count_due(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<usize, Error> {
+        let mut count = 0;
+        for mapping in self.queued_mappings(lane)? {
+            count += self.scan(&due_at(lane, &mapping, now), most)?.len();
+        }
+        Ok(count)
     }
 
     /// When the entry that is due first in a mapping's lane is, or was, due.

@@ -310,10 +310,13 @@ impl Polling {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
-    /// Links settled together, 1 to 100.
+    /// Links settled together, 1 to 200.
     #[serde(deserialize_with = "parse::batch")]
     pub batch: u32,
-    /// How long a change waits for others.
+    /// The same of what exists and is taken in or swept.
+    #[serde(deserialize_with = "parse::batch")]
+    pub slow_batch: u32,
+    /// How far apart two settlements of one link are.
     #[serde(deserialize_with = "duration")]
     pub window: Duration,
     /// The first pause before a retry.

@@ -2,6 +2,7 @@
 
 mod faults;
 mod handoffs;
+mod lanes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -42,7 +42,8 @@ async fn polls(engine: &Engine, side: Side, stream: Stream, every: Duration) {
 
 async fn take_in(engine: &Engine) {
     loop {
-        if !matches!(engine.backfill().await, Ok(Some(_))) {
+        let far_ahead = matches!(engine.is_far_ahead().await, Ok(true));
+        if far_ahead || !matches!(engine.backfill().await, Ok(Some(_))) {
             sleep(TURN * 4).await;
         }
     }
@@ -51,6 +52,7 @@ async fn take_in(engine: &Engine) {
 async fn settle(engine: &Engine) {
     loop {
         if matches!(engine.settle_due().await, Ok(settled) if settled.taken > 0) {
+            sleep(engine.rest()).await;
             continue;
         }
         tokio::select! {

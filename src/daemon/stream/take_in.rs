@@ -8,7 +8,7 @@ use super::place::{Place, written};
 use super::reader::End;
 use crate::daemon::directory::Snapshot;
 use crate::daemon::{Engine, Trouble};
-use crate::journal::{Lane, LinkEntry, LinkState, Standing, Subject};
+use crate::journal::{LinkEntry, LinkState, Standing, Subject};
 use crate::mapping::{Mapping, Reading};
 use crate::platform::Cursor;
 use crate::platform::salesforce::pubsub::{ChangeEvent, EventKind, Events, Fetched};
@@ -22,6 +22,8 @@ struct News {
     all: Vec<Change>,
     /// Those that are to be settled.
     heard: Vec<Change>,
+    /// What the events show of their records.
+    shown: Vec<Record>,
     /// Objects that have to be compared as a whole.
     compare: BTreeSet<String>,
     why: Option<String>,
@@ -67,7 +69,9 @@ impl Engine {
         }
         if place != before || !news.heard.is_empty() {
             let (name, text) = written(plan, &place);
-            self.hear_with_cursor(news.heard, Lane::Ordinary, name, Cursor(text)).await?;
+            let urgent = self.urgent(&news.shown).await?;
+            let heard = self.in_lanes(news.heard, &urgent);
+            self.hear_with_cursor(heard, name, Cursor(text)).await?;
         }
         self.intake.pushed(&news.all, self.clock.now());
         self.note_deliveries(fetched.events.len()).await?;
@@ -121,6 +125,9 @@ impl Engine {
             }
             news.all.push(change.clone());
             if !self.changes_nothing(&mappings, event, &record).await? {
+                if change.kind == ChangeKind::Touched {
+                    news.shown.push(Record { fields: event.set.clone(), ..Record::new(record) });
+                }
                 news.heard.push(change);
             }
         }

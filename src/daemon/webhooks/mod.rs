@@ -18,7 +18,7 @@ mod listen;
 mod needs;
 mod tls;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,9 +44,9 @@ use super::intake::PushState;
 use super::{Engine, Trouble};
 use crate::journal::Lane;
 use crate::platform::hubspot::webhook::{
-    Delivery, Objects, Signed, Unverified, Verifier, Version, read,
+    Delivery, Fact, Objects, Signed, Unverified, Verifier, Version, Word, read,
 };
-use crate::record::{Change, Side, Source};
+use crate::record::{Change, Record, RecordRef, Side, Source};
 use crate::settings::{SignatureVersion, Webhooks};
 
 /// Where deliveries arrive.
@@ -150,12 +150,15 @@ impl Receiver {
         let now = engine.clock.now();
         let all: Vec<Change> = Delivery::changes(delivery.words.clone());
         let (words, echoes) = engine.without_echoes(delivery.words).await?;
-        let (bulk, prompt): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.bulk);
-        let mut heard = engine.heard(Delivery::changes(prompt), Lane::Ordinary, now);
-        heard.extend(engine.heard(Delivery::changes(bulk), Lane::Backfill, now));
+        let urgent = engine.urgent(&told(&words)).await?;
+        let (bulk, prompt): (Vec<_>, Vec<_>) =
+            words.into_iter().partition(|word| word.bulk && !urgent.contains(&word.change.record));
+        let mut changes = engine.in_lanes(Delivery::changes(prompt), &urgent);
+        changes.extend(Delivery::changes(bulk).into_iter().map(|it| (it, Lane::Backfill)));
+        let heard = engine.heard(changes, now);
         if !heard.is_empty() {
             engine.hear(heard, None).await?;
-            engine.wake.notify_one();
+            engine.rouse();
         }
         engine.intake.pushed(&all, now);
         self.vouch(&all);
@@ -212,6 +215,18 @@ impl Receiver {
             }
         }
     }
+}
+
+/// What the words tell of each record.
+fn told(words: &[Word]) -> Vec<Record> {
+    let mut told: BTreeMap<&RecordRef, Record> = BTreeMap::new();
+    for word in words {
+        let Some(Fact { property, value: Some(value), .. }) = &word.fact else { continue };
+        let record = &word.change.record;
+        let shown = told.entry(record).or_insert_with(|| Record::new(record.clone()));
+        shown.fields.insert(property.clone(), value.clone());
+    }
+    told.into_values().collect()
 }
 
 impl From<Unverified> for Turned {

@@ -109,3 +109,36 @@ async fn an_erasure_is_not_forgotten_over_later_word() {
     assert_eq!(entry.sources, [Source::Poll, Source::Webhook].into());
     assert_eq!((entry.first_heard, entry.last_heard), (at(0), at(3)));
 }
+
+#[tokio::test]
+async fn a_share_of_the_lanes_is_taken_and_counted_by_itself() {
+    let journal = inline(&Disk::new());
+    let bulk = (0..30).map(|id| heard(hs(&format!("b{id}")), Lane::Backfill, 0)).collect();
+    journal.hear(bulk, None).await.unwrap();
+    assert_eq!(journal.next_due(&[Lane::Handoff, Lane::Ordinary]).await.unwrap(), None);
+    journal.hear(vec![heard(hs("1"), Lane::Ordinary, 7)], None).await.unwrap();
+    assert_eq!(journal.next_due(&[Lane::Handoff, Lane::Ordinary]).await.unwrap(), Some(at(7)));
+    assert_eq!(journal.count_due(Lane::Backfill, at(7), 100).await.unwrap(), 30);
+    assert_eq!(journal.count_due(Lane::Backfill, at(7), 20).await.unwrap(), 20);
+    let lanes = &[Lane::Handoff, Lane::Ordinary];
+    let taken = journal.take_of(lanes, 10, at(7), BTreeSet::new()).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    let slow = journal.take_of(&[Lane::Backfill], 10, at(7), BTreeSet::new()).await.unwrap();
+    assert!(slow.len() == 10 && slow.iter().all(|entry| entry.lane == Lane::Backfill));
+}
+
+#[tokio::test]
+async fn what_is_heard_of_while_it_is_settled_keeps_its_distance() {
+    let journal = inline(&Disk::new());
+    journal.hear(vec![heard(hs("1"), Lane::Ordinary, 0)], None).await.unwrap();
+    let entry = journal.take(1, at(1), BTreeSet::new()).await.unwrap().remove(0);
+    for second in 1..50 {
+        journal.hear(vec![heard(hs("1"), Lane::Ordinary, second)], None).await.unwrap();
+    }
+    let mut commit = Commit::new();
+    commit.finish_until(entry.subject.clone(), entry.version, at(60));
+    let done = journal.commit(commit).await.unwrap();
+    assert_eq!(done.again, [entry.subject]);
+    assert_eq!(take(&journal, 1, 59).await, Vec::<String>::new());
+    assert_eq!(take(&journal, 1, 60).await, ["1"], "fifty changes are one more settlement");
+}

@@ -22,7 +22,7 @@ pub use client::{Client, Dialect, Effect, Failure, Verdict, counted};
 pub use in_process::InProcess;
 pub use message::{Answer, Call, Repeat};
 pub use net::{Net, NetSettings, install_crypto};
-pub use pace::{Lane, Paused, Permit, Window};
+pub use pace::{Lane, Paused, Permit, Window, unhurried};
 pub use redact::redact;
 pub use retry::{Jitter, RetrySettings};
 pub use session::{Access, StaticToken, Tokens};

@@ -11,6 +11,18 @@ use governor::{Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+tokio::task_local! {
+    /// Set where the calls of a task leave room for those of others.
+    static UNHURRIED: ();
+}
+
+/// Does `work`, whose calls leave room for those that somebody waits for: together they have at most
+/// three quarters of every window and of the calls under way, and stand in a line of their own until
+/// it is their turn there.
+pub async fn unhurried<T>(work: impl Future<Output = T>) -> T {
+    UNHURRIED.scope((), work).await
+}
+
 /// At most `max` calls within any span of `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -21,6 +33,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// What unhurried calls have of it.
+    fn most(self) -> Self {
+        Self { max: most(self.max), per: self.per }
+    }
+
     /// A tenth may go at once and the rest is spread evenly: a bucket that begins full and refills
     /// at the full rate would let nearly twice `max` through its first window.
     fn quota(self) -> Quota {
@@ -32,6 +49,11 @@ impl Window {
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
     }
+}
+
+/// Three quarters, and one at least.
+fn most(whole: u32) -> u32 {
+    (whole - whole / 4).max(1)
 }
 
 /// tokio's clock for governor, so that paused time paces too.
@@ -68,25 +90,55 @@ impl Bucket {
 }
 
 /// One class of calls with its own limits: windows, calls at once, and a pause that an answer can
-/// impose. Waiting is first come, first served, and may be given up at any time.
+/// impose. Waiting is first come, first served, and may be given up at any time. [`unhurried`] calls
+/// first wait for each other, so that a hurried one finds at most one of them before it.
 #[derive(Debug)]
 pub struct Lane {
     name: &'static str,
+    all: Line,
+    unhurried: Line,
+    limits: Mutex<Limits>,
+}
+
+/// Where callers wait for their turn.
+#[derive(Debug)]
+struct Line {
     slots: Arc<Semaphore>,
     /// Held by the one caller that waits for the windows; tokio's mutex is fair.
     gate: tokio::sync::Mutex<()>,
-    limits: Mutex<Limits>,
+}
+
+impl Line {
+    fn new(at_once: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(at_once)), gate: tokio::sync::Mutex::new(()) }
+    }
+}
+
+/// Whose windows.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    All,
+    Unhurried,
 }
 
 #[derive(Debug)]
 struct Limits {
-    buckets: Vec<Arc<Bucket>>,
+    /// The windows of all calls, each with that of unhurried ones.
+    buckets: Vec<(Arc<Bucket>, Arc<Bucket>)>,
     paused_until: Option<Instant>,
+}
+
+/// The windows as they are kept.
+fn kept(window: Window) -> (Arc<Bucket>, Arc<Bucket>) {
+    (Arc::new(Bucket::new(window)), Arc::new(Bucket::new(window.most())))
 }
 
 /// The right to make one call; given back when dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Permit {
+    _slot: OwnedSemaphorePermit,
+    _unhurried: Option<OwnedSemaphorePermit>,
+}
 
 /// The lane is paused for longer than the caller would wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +152,13 @@ impl Lane {
     /// way.
     #[must_use]
     pub fn new(name: &'static str, windows: &[Window], at_once: usize) -> Arc<Self> {
+        let at_once = at_once.max(1);
         Arc::new(Self {
             name,
-            slots: Arc::new(Semaphore::new(at_once.max(1))),
-            gate: tokio::sync::Mutex::new(()),
+            all: Line::new(at_once),
+            unhurried: Line::new((at_once - at_once / 4).min(at_once.saturating_sub(1)).max(1)),
             limits: Mutex::new(Limits {
-                buckets: windows.iter().map(|&window| Arc::new(Bucket::new(window))).collect(),
+                buckets: windows.iter().copied().map(kept).collect(),
                 paused_until: None,
             }),
         })
@@ -123,13 +176,32 @@ impl Lane {
     /// Where the lane is paused for longer than `patience`: waiting for a daily limit inside a call
     /// would look like a hang.
     pub async fn admit(&self, patience: Duration) -> Result<Permit, Paused> {
+        let unhurried = match UNHURRIED.try_with(|()| ()) {
+            Ok(()) => Some(self.stand_in(&self.unhurried, Who::Unhurried, patience).await?),
+            Err(_) => None,
+        };
+        let slot = self.stand_in(&self.all, Who::All, patience).await?;
+        Ok(Permit { _slot: slot, _unhurried: unhurried })
+    }
+
+    /// Waits in a line, and for its windows.
+    async fn stand_in(
+        &self,
+        line: &Line,
+        who: Who,
+        patience: Duration,
+    ) -> Result<OwnedSemaphorePermit, Paused> {
         // The semaphore is never closed, so that a failure cannot happen; it is reported as a pause
         // rather than by a panic.
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let slot = Arc::clone(&line.slots).acquire_owned().await;
         let slot = slot.map_err(|_| Paused { left: Duration::MAX })?;
-        let _gate = self.gate.lock().await;
+        let _gate = line.gate.lock().await;
         let buckets = self.limits().buckets.clone();
-        for bucket in &buckets {
+        for (all, unhurried) in &buckets {
+            let bucket = match who {
+                Who::All => all,
+                Who::Unhurried => unhurried,
+            };
             loop {
                 self.sit_out(patience).await?;
                 match bucket.take() {
@@ -139,7 +211,7 @@ impl Lane {
             }
         }
         self.sit_out(patience).await?;
-        Ok(Permit(slot))
+        Ok(slot)
     }
 
     /// Waits out a pause, also one that is prolonged meanwhile.
@@ -172,9 +244,10 @@ impl Lane {
     /// Replaces the window of the same length: an answer's headers say what the account really has.
     pub fn adopt(&self, window: Window) {
         let mut limits = self.limits();
-        for bucket in &mut limits.buckets {
-            if bucket.window.per == window.per && bucket.window.max != window.max {
-                *bucket = Arc::new(Bucket::new(window));
+        for buckets in &mut limits.buckets {
+            let known = buckets.0.window;
+            if known.per == window.per && known.max != window.max {
+                *buckets = kept(window);
             }
         }
     }
@@ -262,6 +335,48 @@ mod tests {
         assert!(third.await.is_err());
         drop(two);
         lane.admit(PATIENCE).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unhurried_calls_leave_room_for_one_that_somebody_waits_for() {
+        let lane = Lane::new("t", &[window(100, 10)], 4);
+        let import = async {
+            for _ in 0..1_000 {
+                let permit = lane.admit(PATIENCE).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                drop(permit);
+            }
+        };
+        let imports = unhurried(async {
+            tokio::join!(import, async {
+                for _ in 0..1_000 {
+                    let permit = lane.admit(PATIENCE).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    drop(permit);
+                }
+            })
+        });
+        let edits = async {
+            let mut longest = Duration::ZERO;
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let since = Instant::now();
+                drop(lane.admit(PATIENCE).await.unwrap());
+                longest = longest.max(since.elapsed());
+            }
+            longest
+        };
+        let began = Instant::now();
+        let ((), longest) = tokio::join!(
+            async {
+                imports.await;
+            },
+            edits
+        );
+        assert!(longest <= Duration::from_millis(220), "{longest:?}");
+        // Three quarters of the windows are theirs, whatever else happens.
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(300), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
