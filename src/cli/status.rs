@@ -102,7 +102,7 @@ pub(super) fn health(out: &Output, health: &Health) {
 
 /// Where the news of each object comes from, and how old the last is.
 fn news(out: &Output, status: &Status) {
-    let mut table = out.table(["object", "news from", "last news", "asked", "push"]);
+    let mut table = out.table(["object", "news from", "last news", "asked", "push", "cover"]);
     for (side, one) in status.sides.iter() {
         for (object, news) in &one.objects {
             let from = news.from.unwrap_or(Source::Poll);
@@ -113,6 +113,7 @@ fn news(out: &Output, status: &Status) {
                 words::some_time(news.last_news()),
                 words::some_time(news.last_round),
                 words::or_dash(push.map(|push| push.state.word())),
+                push.map_or_else(|| words::or_dash(None), |_| news.cover.word()),
             ]);
         }
     }

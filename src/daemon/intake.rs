@@ -67,6 +67,37 @@ impl PushState {
     }
 }
 
+/// Whether word of every change that the mappings need would arrive, by what the platform says is
+/// set up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "cover")]
+pub enum Cover {
+    /// It cannot be seen.
+    #[default]
+    Unknown,
+    /// All of it.
+    Whole,
+    /// Of some no word will ever come: it is found by polling.
+    Lacking {
+        /// Of what: `contact.propertyChange lead_score`, `change events`.
+        what: Vec<String>,
+        /// What a person can do.
+        hint: String,
+    },
+}
+
+impl Cover {
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> String {
+        match self {
+            Self::Unknown => "unknown".to_owned(),
+            Self::Whole => "whole".to_owned(),
+            Self::Lacking { what, .. } => format!("lacks {}", what.len()),
+        }
+    }
+}
+
 /// How a side's word of one object arrives by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushHealth {
@@ -102,6 +133,9 @@ pub struct ObjectNews {
     pub last_round: Option<Timestamp>,
     /// What arrives by itself; nothing where nothing is set up to.
     pub push: Option<PushHealth>,
+    /// Whether that is all that the mappings need.
+    #[serde(default)]
+    pub cover: Cover,
 }
 
 impl ObjectNews {
@@ -115,6 +149,7 @@ impl ObjectNews {
         match &self.push {
             Some(push)
                 if push.state == PushState::Healthy
+                    && !matches!(self.cover, Cover::Lacking { .. })
                     && push.doubted_until.is_none_or(|until| until <= now) =>
             {
                 push.source
@@ -195,6 +230,23 @@ impl Intake {
         if healthy && let Some(push) = &mut news.push {
             push.alive = Some(now);
         }
+    }
+
+    /// Notes whether word of every change of `object` would arrive, by what the platform says.
+    pub(super) fn set_cover(&self, side: Side, object: &str, cover: Cover) {
+        let mut book = lock(&self.0);
+        let news = book.objects.entry((side, object.to_owned())).or_default();
+        if let (Cover::Lacking { what, hint }, true) = (&cover, news.cover != cover) {
+            let what = what.join(", ");
+            tracing::warn!(%side, object, %what, %hint, "no word of some changes will arrive");
+        }
+        news.cover = cover;
+    }
+
+    /// Whether of some object no word of some changes will arrive.
+    pub(super) fn is_lacking(&self) -> bool {
+        let book = lock(&self.0);
+        book.objects.values().any(|news| matches!(news.cover, Cover::Lacking { .. }))
     }
 
     /// Forgets that word of `object` ever arrived by itself: nothing is set up to any more.
@@ -394,6 +446,20 @@ mod tests {
         assert_eq!(news.push.map(|push| push.arrived), Some(1));
         intake.unset_push(Side::Salesforce, "Lead");
         assert_eq!(intake.news(Side::Salesforce, "Lead", at(30)).from, Some(Source::Poll));
+    }
+
+    #[test]
+    fn what_no_word_comes_of_is_polled_for_however_healthy_the_rest_is() {
+        let intake = Intake::default();
+        set(&intake, PushState::Healthy, 0);
+        intake.note_round(Side::Salesforce, "Lead", Stream::Changed, at(1));
+        let cover = |cover| intake.set_cover(Side::Salesforce, "Lead", cover);
+        assert!(!due(&intake, 15), "what cannot be seen is no reason");
+        cover(Cover::Lacking { what: vec!["change events".into()], hint: "select it".into() });
+        assert!(due(&intake, 15) && intake.is_lacking());
+        assert_eq!(intake.news(Side::Salesforce, "Lead", at(15)).from, Some(Source::Poll));
+        cover(Cover::Whole);
+        assert!(!due(&intake, 15) && !intake.is_lacking());
     }
 
     #[test]

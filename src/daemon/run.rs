@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::answer::Office;
 use super::control::stopped;
+use super::cover::{cover_loop, watch_of};
 use super::reload::{Reload, Reloader};
 use super::service::{ServiceError, assemble, stream_choice};
 use super::stream::{allocation_loop, stream_loop};
@@ -172,7 +173,7 @@ pub async fn run(effective: &Effective) -> Result<(), ServiceError> {
     }
     super::handoff::spawn(&mut tasks, &shared, receivers);
     // The last before it is told that all stands: signing in tells how that goes.
-    spawn_loops(&mut tasks, &shared, hangup);
+    spawn_loops(&mut tasks, &shared, hangup, watch_of(effective)?);
     tell(&[NotifyState::Ready, NotifyState::Status("signing in")]);
     tracing::info!(socket = %socket.display(), "running");
 
@@ -203,7 +204,12 @@ async fn end(shared: &Shared, mut tasks: JoinSet<()>) {
     tracing::info!("stopped");
 }
 
-fn spawn_loops(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, hangup: Signal) {
+fn spawn_loops(
+    tasks: &mut JoinSet<()>,
+    shared: &Arc<Shared>,
+    hangup: Signal,
+    watch: Option<webhooks::Watch>,
+) {
     tasks.spawn(reload::watch_for_reloads(Arc::clone(shared), hangup));
     tasks.spawn(watchdog(Arc::clone(shared)));
     tasks.spawn(start(Arc::clone(shared)));
@@ -211,7 +217,11 @@ fn spawn_loops(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, hangup: Signal) {
     tasks.spawn(take_in_loop(Arc::clone(shared)));
     tasks.spawn(sweep_loop(Arc::clone(shared)));
     tasks.spawn(prune_loop(Arc::clone(shared)));
-    if let Some(choice) = stream_choice(&shared.settings) {
+    let choice = stream_choice(&shared.settings);
+    if watch.is_some() || choice.is_some() {
+        tasks.spawn(cover_loop(Arc::clone(shared), watch, choice.clone()));
+    }
+    if let Some(choice) = choice {
         tasks.spawn(stream_loop(Arc::clone(shared), choice));
         tasks.spawn(allocation_loop(Arc::clone(shared)));
     }

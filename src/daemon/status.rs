@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::intake::{ObjectNews, PushState};
+use super::intake::{Cover, ObjectNews, PushState};
 use super::reload::Reload;
 use super::stream::Deliveries;
 use super::webhooks::{Turned, WebhookStatus};
@@ -317,6 +317,12 @@ fn push_problems(sides: &PerSide<SideStatus>, now: Timestamp) -> Vec<Problem> {
     for (side, status) in sides.iter() {
         for (object, news) in &status.objects {
             let Some(push) = &news.push else { continue };
+            if let Cover::Lacking { what, hint } = &news.cover {
+                let why = format!("no word will come of {}", what.join(", "));
+                let object = format!("{side} {object}");
+                found.entry((why, Some(hint.clone()))).or_default().push(object);
+                continue;
+            }
             let (why, hint) = match &push.state {
                 PushState::Down { why, hint } => (why.clone(), hint.clone()),
                 PushState::Recovering { why } => (why.clone(), None),

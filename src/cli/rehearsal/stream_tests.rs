@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::tests::shipped;
 use super::*;
-use crate::daemon::{Clock, Engine, Options, PushState, Stream, StreamChoice};
+use crate::daemon::{Clock, Cover, Engine, Options, PushState, Stream, StreamChoice};
 use crate::journal::{Disk, Journal, MemoryStore};
 use crate::record::Source;
 use crate::sandbox::SandboxClock;
@@ -145,6 +145,28 @@ async fn an_edit_in_salesforce_reaches_hubspot_without_a_poll() {
         assert_eq!(news.from, Some(Source::Stream));
         assert_eq!(engine.deliveries().await.unwrap().ours, 2);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_not_selected_is_told_before_a_poll_misses_its_word() {
+    let scene = Scene::new().await;
+    let engine = scene.engine(Options::default());
+    engine.start().await.unwrap();
+    live(&engine, &ENTITIES, 2 * MINUTE).await;
+    assert_eq!(health(&engine, "Lead"), PushState::Healthy, "its stream is open, and silent");
+    let cover = async || {
+        engine.look_at_selections(&ENTITIES).await.unwrap();
+        engine.intake.news(Side::Salesforce, "Lead", engine.clock.now())
+    };
+    assert_eq!(cover().await.cover, Cover::Whole);
+    scene.sandbox.world().salesforce.bus.select("Lead", false);
+    let news = cover().await;
+    assert_eq!(news.from, Some(Source::Poll), "it is no longer relied upon");
+    let Cover::Lacking { what, hint } = news.cover else { panic!("{:?}", news.cover) };
+    assert_eq!(what, ["change events"]);
+    assert_eq!(hint, "select Lead in Salesforce: Setup, Change Data Capture");
+    scene.sandbox.world().salesforce.bus.selections_hidden = true;
+    assert_eq!(cover().await.cover, Cover::Unknown, "without the permission");
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,7 @@ fn status(name: &str) -> Status {
                     missed: 0,
                     doubted_until: None,
                 }),
+                cover: crate::daemon::Cover::Unknown,
             },
         )]),
     };

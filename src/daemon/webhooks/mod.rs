@@ -34,7 +34,9 @@ use tokio::sync::Semaphore;
 
 pub use counts::{Counts, Turned, WebhookStatus};
 pub use listen::{Door, WebhooksError, open};
-pub use needs::{Need, Standing, Subscriptions, SubscriptionsError, register, subscriptions};
+pub use needs::{
+    Need, Standing, Subscriptions, SubscriptionsError, Watch, register, subscriptions,
+};
 
 use self::address::Address;
 use self::body::Memory;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::PATH;
 use crate::daemon::ConnectError;
 use crate::daemon::engine::objects;
+use crate::daemon::intake::Cover;
 use crate::mapping::{Direction, FarEdit, Field, Mapping, Mappings};
 use crate::platform::Error;
 use crate::platform::hubspot::webhook::{AT_ONCE, Admin, AppWebhooks, Event, Topic};
@@ -18,6 +19,9 @@ use crate::settings::Effective;
 
 /// How the name of a field that is an association begins.
 const ASSOCIATIONS: &str = "associations.";
+
+/// What to do about what is missing.
+const REGISTER: &str = "`lockstep webhooks register` subscribes to what is missing";
 
 /// What must be told of every mapped object: the polls find all of it later, but a merge or an
 /// erasure that is heard late has been worked against meanwhile.
@@ -107,6 +111,35 @@ impl Subscriptions {
     #[must_use]
     pub fn is_elsewhere(&self) -> bool {
         self.known && self.wanted_target.is_some() && self.target != self.wanted_target
+    }
+
+    /// Whether all that the mappings need of an object would be told.
+    #[must_use]
+    pub fn cover(&self, object: &str) -> Cover {
+        if !self.known {
+            return Cover::Unknown;
+        }
+        if self.is_elsewhere() {
+            let target = self.target.as_deref().unwrap_or("nowhere");
+            let what = vec![format!("everything: webhooks are sent to {target}")];
+            return Cover::Lacking { what, hint: REGISTER.to_owned() };
+        }
+        let known = Topic::new(object, Event::Creation, None);
+        let lacking = self.needs.iter().filter(|need| {
+            need.object == known.object()
+                && matches!(need.standing, Standing::Inactive | Standing::Missing)
+        });
+        let what: Vec<String> = lacking
+            .map(|need| match &need.property {
+                Some(property) => format!("{} {property}", need.event),
+                None => need.event.clone(),
+            })
+            .collect();
+        if what.is_empty() {
+            Cover::Whole
+        } else {
+            Cover::Lacking { what, hint: REGISTER.to_owned() }
+        }
     }
 
     /// A project app's `webhooks-hsmeta.json` that asks for all of it.
@@ -278,6 +311,40 @@ pub async fn subscriptions(
     Ok(compare(mappings, number, wanted_target(effective), app.as_ref()))
 }
 
+/// Looks at the app's subscriptions for as long as the process lives.
+pub struct Watch {
+    admin: Admin,
+    number: Option<String>,
+    wanted_target: Option<String>,
+}
+
+impl Watch {
+    /// Nothing where the settings name no app or no key, or webhooks are not listened for.
+    ///
+    /// # Errors
+    /// Where the key cannot be read.
+    pub fn new(
+        effective: &Effective,
+        http: &Arc<dyn Http>,
+    ) -> Result<Option<Self>, SubscriptionsError> {
+        if effective.settings.webhooks.listen.is_none() {
+            return Ok(None);
+        }
+        let number = effective.settings.hubspot.app_id.clone();
+        let wanted_target = wanted_target(effective);
+        Ok(admin(effective, http)?.map(|admin| Self { admin, number, wanted_target }))
+    }
+
+    /// What is subscribed, beside what the mappings need.
+    ///
+    /// # Errors
+    /// Where HubSpot refuses the key, or does not answer.
+    pub async fn look(&self, mappings: &Mappings) -> Result<Subscriptions, SubscriptionsError> {
+        let app = self.admin.read().await?;
+        Ok(compare(mappings, self.number.clone(), self.wanted_target.clone(), Some(&app)))
+    }
+}
+
 /// Subscribes to what is missing, where the API can; says what was done, a line each. Repeating it
 /// does nothing more. Nothing is taken away: others may need it.
 ///
@@ -382,9 +449,15 @@ mod tests {
         assert_eq!(standing(&Topic::new("deals", Event::Merge, None)), Standing::Missing);
         assert_eq!(found.unneeded, 2);
         assert!(found.is_elsewhere() && !found.complete());
+        assert!(matches!(found.cover("deals"), Cover::Lacking { .. }));
+        let here = Subscriptions { target: target.clone(), ..found.clone() };
+        let Cover::Lacking { what, .. } = here.cover("contacts") else { panic!("all of it?") };
+        assert!(what.contains(&"contact.merge".to_owned()), "{what:?}");
+        assert!(!what.contains(&"contact.propertyChange email".to_owned()), "{what:?}");
 
         let blind = compare(&shipped(), None, target, None);
         assert!(blind.needs.iter().all(|need| need.standing == Standing::Unknown));
+        assert_eq!(blind.cover("contacts"), Cover::Unknown);
         assert!(!blind.complete(), "what cannot be seen is not taken for granted");
         let project = blind.project();
         let config = &project["config"];

@@ -33,6 +33,7 @@ use super::{
 };
 use crate::record::{Record, Side};
 use codes::Meaning;
+use pubsub::Selected;
 use wire::ApiError;
 
 /// How the client talks to Salesforce.
@@ -335,6 +336,23 @@ impl pubsub::Sessions for Salesforce {
         let limits: wire::Limits = self.shape(DOING, &answer)?;
         let events = limits.events;
         Ok(events.max.zip(events.remaining).map(|(max, left)| (max.saturating_sub(left), max)))
+    }
+
+    async fn selected(&self) -> Result<Option<Selected>, Error> {
+        const DOING: &str = "asking what is selected for change data capture";
+        const QUERY: &str = "SELECT EventChannel, SelectedEntity FROM PlatformEventChannelMember";
+        let route = "/services/data/{version}/tooling/query";
+        let path = self.path(&format!("/tooling/query?q={}", query::encode(QUERY)));
+        match self.ask(self.get(route, path, DOING)).await {
+            Ok(answer) => {
+                let found: wire::Members = self.shape(DOING, &answer)?;
+                // Nobody selects two thousand; of a part nothing could be concluded.
+                Ok(found.done.then_some(Selected(found.records)))
+            }
+            // To a user without the permission there is no such object.
+            Err(error) if matches!(error.kind, ErrorKind::Request | ErrorKind::Stop) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

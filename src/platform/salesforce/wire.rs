@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
+use super::pubsub::Member;
 use crate::platform::{Choice, FieldKind, FieldSchema, ObjectSchema};
 use crate::record::{Raw, SalesforceId};
 
@@ -71,6 +72,13 @@ pub(super) struct DeletedRow {
 #[serde(default)]
 pub(super) struct Resources {
     pub identity: String,
+}
+
+/// A page of the members of channels.
+#[derive(Debug, Deserialize)]
+pub(super) struct Members {
+    pub done: bool,
+    pub records: Vec<Member>,
 }
 
 /// The part of the org's limits that is needed.

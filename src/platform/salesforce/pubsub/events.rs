@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::codes::{Cure, cure};
 use super::event::{ChangeEvent, Undecodable};
 use super::schema::EventSchema;
-use super::{EventBus, EventStream, RawEvent, Replay, Session, StreamError, Topic};
+use super::{EventBus, EventStream, RawEvent, Replay, Selected, Session, StreamError, Topic};
 use crate::platform::Error;
 
 /// Who signs in for the Pub/Sub API: the REST client, so that both share one session.
@@ -24,6 +24,11 @@ pub trait Sessions: Send + Sync {
     /// How many events were delivered in the org in the last 24 hours, and how many may be. Nothing
     /// where it does not say.
     async fn allocation(&self) -> Result<Option<(u64, u64)>, Error> {
+        Ok(None)
+    }
+
+    /// What is selected for change data capture. Nothing where the user may not see it.
+    async fn selected(&self) -> Result<Option<Selected>, Error> {
         Ok(None)
     }
 }
@@ -133,6 +138,14 @@ impl Events {
     /// Where the org cannot be asked.
     pub async fn allocation(&self) -> Result<Option<(u64, u64)>, Error> {
         self.sessions.allocation().await
+    }
+
+    /// What is selected for change data capture; nothing where the user may not see it. Costs a call.
+    ///
+    /// # Errors
+    /// Where the org cannot be asked.
+    pub async fn selected(&self) -> Result<Option<Selected>, Error> {
+        self.sessions.selected().await
     }
 
     /// Reads an event. A schema that is new costs one call; every other none.

@@ -11,6 +11,7 @@ mod event;
 mod events;
 mod grpc;
 mod schema;
+mod selected;
 mod wire;
 
 pub use codes::{Cure, PREFIX, cure};
@@ -18,6 +19,7 @@ pub use event::{ChangeEvent, EventKind, Undecodable};
 pub use events::{EventError, Events, Sessions};
 pub use grpc::{Grpc, GrpcSettings};
 pub use schema::EventSchema;
+pub use selected::{Member, Selected};
 
 use async_trait::async_trait;
 use secrecy::SecretString;

@@ -163,6 +163,8 @@ pub struct Bus {
     delivered: VecDeque<(i64, u64)>,
     fields_added: u32,
     overflowed: bool,
+    /// Whether the integration user may not see what is selected.
+    pub selections_hidden: bool,
 }
 
 impl Bus {
@@ -186,7 +188,18 @@ impl Bus {
             delivered: VecDeque::new(),
             fields_added: 0,
             overflowed: false,
+            selections_hidden: false,
         }
+    }
+
+    /// What is selected: each channel with each of its events, by their names.
+    pub(super) fn selections(&self) -> impl Iterator<Item = (&str, String)> {
+        let standard = self.selected.iter().map(|object| ("ChangeEvents", object));
+        let custom = self
+            .channels
+            .iter()
+            .flat_map(|(name, objects)| objects.iter().map(move |object| (name.as_str(), object)));
+        standard.chain(custom).map(|(channel, object)| (channel, schema::event_name(object)))
     }
 
     /// Selects an object for change data capture, as an admin does in Setup, or takes it off.

@@ -58,6 +58,7 @@ fn route(org: &mut Org, call: &Call) -> Answer {
         [] => only_get(call, || Ok(Reply::ok(resources(org, call)))),
         ["limits"] => only_get(call, || Ok(Reply::ok(org.limits()))),
         ["query"] => only_get(call, || org.rest_query(call, false)),
+        ["tooling", "query"] => only_get(call, || org.tooling_query(call)),
         ["queryAll"] => only_get(call, || org.rest_query(call, true)),
         ["query" | "queryAll", locator] => only_get(call, || org.rest_query_more(call, locator)),
         ["sobjects"] => only_get(call, || Ok(Reply::ok(org.describe_global(call)))),

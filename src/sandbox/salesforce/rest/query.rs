@@ -95,6 +95,32 @@ impl Org {
         Ok(Reply::ok(self.page(call, &cursor.bound, &cursor.rows, from, cursor.page, locator)))
     }
 
+    /// The Tooling API, as far as it tells what is selected for change data capture. To a user who
+    /// may not view the setup there is no such object.
+    pub(super) fn tooling_query(&self, call: &Call) -> Answer {
+        const OBJECT: &str = "PlatformEventChannelMember";
+        let text = call.param("q").unwrap_or_default();
+        if !text.split_whitespace().any(|word| word == OBJECT) || text.contains("WHERE") {
+            return Ok(Reply::not_modelled());
+        }
+        if self.bus.selections_hidden {
+            let message = format!("sObject type '{OBJECT}' is not supported.");
+            return Err(Refusal::call(Code::InvalidType, message));
+        }
+        let records: Vec<Value> = self
+            .bus
+            .selections()
+            .map(|(channel, event)| {
+                json!({
+                    "attributes": {"type": OBJECT},
+                    "EventChannel": channel,
+                    "SelectedEntity": event,
+                })
+            })
+            .collect();
+        Ok(Reply::ok(json!({"totalSize": records.len(), "done": true, "records": records})))
+    }
+
     /// Forgets every open cursor: the next page of each is refused with `INVALID_QUERY_LOCATOR`.
     pub fn expire_locators(&mut self) {
         self.cursors.clear();
