@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::cli::init::SHIPPED;
 use crate::cli::rehearsal::{
     Clients, Postman, connect_with_events, in_process_with_events, set_up,
 };
@@ -29,13 +30,6 @@ use crate::sandbox::hubspot::owners::Owner;
 use crate::sandbox::salesforce::rules::LeadFieldMap;
 use crate::sandbox::server::{ServeOptions, Serving, serve};
 use crate::sandbox::{Sandbox, SandboxClock};
-
-/// The shipped mappings, so that the demo needs no file.
-const SHIPPED: [(&str, &str); 3] = [
-    ("people.toml", include_str!("../../../mappings/people.toml")),
-    ("companies.toml", include_str!("../../../mappings/companies.toml")),
-    ("deals.toml", include_str!("../../../mappings/deals.toml")),
-];
 
 /// How long the daemon rests between two passes while people work.
 pub const BETWEEN_PASSES: Duration = Duration::from_millis(300);

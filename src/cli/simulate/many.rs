@@ -2,12 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
+use super::Shipped;
 use super::run::{Told, history};
 use super::seams::{Keep, Plant};
-use crate::mapping::Mappings;
 
 /// Which histories to live through.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(super) struct Sum {
 
 /// Lives through all histories of `task` and shows each one as it ends.
 #[expect(clippy::disallowed_methods, reason = "how long it really takes is asked for")]
-pub(super) fn run(task: &Task, mappings: &Arc<Mappings>, mut show: impl FnMut(&Told)) -> Sum {
+pub(super) fn run(task: &Task, shipped: &Shipped, mut show: impl FnMut(&Told)) -> Sum {
     let begun = std::time::Instant::now();
     let next = AtomicU64::new(0);
     let (send, receive) = mpsc::channel();
@@ -67,7 +67,7 @@ pub(super) fn run(task: &Task, mappings: &Arc<Mappings>, mut show: impl FnMut(&T
                     if number >= task.count {
                         break;
                     }
-                    let told = history(task.first + number, mappings, task.keep, task.plant);
+                    let told = history(task.first + number, shipped, task.keep, task.plant);
                     if send.send(told).is_err() {
                         break;
                     }

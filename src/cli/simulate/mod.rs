@@ -3,11 +3,13 @@
 //! The simulation: the daemon's own code in one thread on virtual time, from one seed.
 //!
 //! The real clients call the sandbox's routers in process, the journal lies in a memory that loses
-//! what was not synced, or now and then in sled, people edit both sides, faults strike calls, and the process ends between
-//! any two steps. In every other history HubSpot tells of changes by webhooks, and in every other
-//! one Salesforce by change events; word of either kind is lost, late, doubled, shuffled, forged or
-//! empty. Once the faults have stopped, what must hold is checked.
+//! what was not synced, or now and then in sled, people edit both sides, faults strike calls, and the
+//! process ends between any two steps. In every other history HubSpot tells of changes by webhooks,
+//! and in every other one Salesforce by change events; word of either kind is lost, late, doubled,
+//! shuffled, forged or empty. Most histories are about people alone, where most can go wrong; in some
+//! there are companies and deals besides. Once the faults have stopped, what must hold is checked.
 
+mod business;
 mod check;
 mod home;
 mod many;
@@ -27,6 +29,7 @@ use serde_json::json;
 use self::many::Sum;
 use self::run::Told;
 use self::seams::{Keep, Plant};
+use super::init::SHIPPED;
 use super::output::{Tone, paint};
 use super::{Command, Context, Exit, Failure, arguments};
 use crate::mapping::{Mappings, load};
@@ -79,7 +82,7 @@ struct Arguments {
 fn execute(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure> {
     let arguments: Arguments = arguments(matches)?;
     let count = arguments.histories.unwrap_or(if arguments.trace { 1 } else { 100 });
-    let mappings = Arc::new(people()?);
+    let shipped = Shipped::load()?;
     let task = many::Task {
         first: arguments.seed,
         count,
@@ -94,7 +97,7 @@ fn execute(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Failure>
     };
     let out = &context.out;
     let bar = out.progress(count, "histories");
-    let sum = many::run(&task, &mappings, |told| {
+    let sum = many::run(&task, &shipped, |told| {
         bar.inc(1);
         if arguments.trace || !told.breaches.is_empty() {
             bar.suspend(|| told.trace.iter().for_each(|line| out.note(line)));
@@ -152,11 +155,32 @@ fn summary(sum: &Sum) -> String {
     )
 }
 
-/// The shipped mapping of people.
-fn people() -> Result<Mappings, Failure> {
-    let text = include_str!("../../../mappings/people.toml").to_owned();
-    load(vec![("people.toml".to_owned(), text)])
-        .map_err(|report| Failure::from_error(Exit::Internal, &report))
+/// Every so many histories there are companies and deals besides people.
+const BUSINESS: u64 = 10;
+
+/// The shipped mappings.
+#[derive(Debug)]
+struct Shipped {
+    people: Arc<Mappings>,
+    all: Arc<Mappings>,
+}
+
+impl Shipped {
+    fn load() -> Result<Self, Failure> {
+        let load = |wanted: fn(&str) -> bool| {
+            let files = SHIPPED.iter().filter(|(name, _)| wanted(name));
+            let files = files.map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            load(files.collect())
+                .map(Arc::new)
+                .map_err(|report| Failure::from_error(Exit::Internal, &report))
+        };
+        Ok(Self { people: load(|name| name == "people.toml")?, all: load(|_| true)? })
+    }
+
+    /// Those that the history of `seed` is about.
+    const fn of(&self, seed: u64) -> &Arc<Mappings> {
+        if seed % BUSINESS == BUSINESS - 1 { &self.all } else { &self.people }
+    }
 }
 
 #[cfg(test)]

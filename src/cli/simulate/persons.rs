@@ -266,7 +266,7 @@ fn in_salesforce(
     })
 }
 
-const fn deed(at: Timestamp, words: String) -> Deed {
+pub(super) const fn deed(at: Timestamp, words: String) -> Deed {
     Deed { at, words, edits: Vec::new(), takes: Vec::new() }
 }
 
@@ -295,18 +295,18 @@ fn a_person(world: &World, random: &mut fastrand::Rng, field: &str) -> Option<Id
     (!ids.is_empty()).then(|| ids[random.usize(..ids.len())].clone())
 }
 
-fn seller(world: &World, random: &mut fastrand::Rng) -> Id {
+pub(super) fn seller(world: &World, random: &mut fastrand::Rng) -> Id {
     let users = world.salesforce.records("User").filter(|user| user.flag("IsActive"));
     let ids: Vec<Id> = users.map(|user| user.id.clone()).collect();
     // The first active user is the one as whom Lockstep signs in.
     ids[random.usize(1..ids.len())].clone()
 }
 
-fn pick(random: &mut fastrand::Rng, list: &[&str]) -> String {
+pub(super) fn pick(random: &mut fastrand::Rng, list: &[&str]) -> String {
     list[random.usize(..list.len())].to_owned()
 }
 
-fn map(values: Value) -> Map<String, Value> {
+pub(super) fn map(values: Value) -> Map<String, Value> {
     match values {
         Value::Object(map) => map,
         _ => Map::new(),

@@ -6,13 +6,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
+use super::business;
 use super::check::{Found, Past, Scene};
 use super::home::Home;
-use super::persons::{Deed, act, populate};
+use super::persons::Deed;
 use super::push;
 use super::seams::{Keep, Plant, SteppedHttp, Steps};
 use super::serve::serve;
 use super::stream::{self, SteppedBus};
+use super::{Shipped, persons};
 use crate::cli::rehearsal::{Clients, InProcessBus, addresses, connect_with_events, set_up};
 use crate::daemon::{Clock, Engine, Options, Settled, Trouble};
 use crate::mapping::Mappings;
@@ -81,12 +83,7 @@ const WRITES_PER_DEED: usize = 4;
 const WRITES_BESIDES: usize = 20;
 
 /// Lives through one history.
-pub(super) fn history(
-    seed: u64,
-    mappings: &Arc<Mappings>,
-    keep: Keep,
-    plant: Option<Plant>,
-) -> Told {
+pub(super) fn history(seed: u64, shipped: &Shipped, keep: Keep, plant: Option<Plant>) -> Told {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = match runtime {
@@ -97,7 +94,7 @@ pub(super) fn history(
         }
     };
     runtime.block_on(async {
-        let world = World::new(seed, mappings, keep, plant);
+        let world = World::new(seed, shipped.of(seed), keep, plant);
         let mut told = world.live().await;
         told.digest = world.steps.digest();
         told.trace = world.steps.trace();
@@ -135,7 +132,10 @@ impl<'a> World<'a> {
     async fn live(&self) -> Told {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let people_count = random.usize(3..9);
-        populate(&self.sandbox, people_count, &mut random);
+        persons::populate(&self.sandbox, people_count, &mut random);
+        if self.has_business() {
+            business::populate(&self.sandbox, &mut random);
+        }
         if random.bool() {
             push::subscribe(&self.sandbox, self.mappings);
         }
@@ -177,6 +177,11 @@ impl<'a> World<'a> {
         told
     }
 
+    /// Whether companies and deals are kept in step as well.
+    fn has_business(&self) -> bool {
+        self.mappings.list.len() > 1
+    }
+
     /// Arms some faults. Says how late a commit in Salesforce can be.
     fn trouble(&self, random: &mut fastrand::Rng) -> Duration {
         let mut world = self.sandbox.world();
@@ -215,7 +220,11 @@ impl<'a> World<'a> {
         let mut deeds = Vec::new();
         for number in 0..count {
             sleep(Duration::from_millis(random.u64(100..12_000))).await;
-            if let Some(deed) = act(&self.sandbox, number, random) {
+            let deed = match self.has_business() && random.bool() {
+                true => business::act(&self.sandbox, number, random),
+                false => persons::act(&self.sandbox, number, random),
+            };
+            if let Some(deed) = deed {
                 self.steps.note(|| deed.words.clone());
                 deeds.push(deed);
             }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::many::{Task, run};
 use super::run::history;
 use super::seams::{Keep, Plant};
@@ -19,7 +17,7 @@ fn histories_end_well() {
     let task = task(number("SEED", 0), number("HISTORIES", 1000));
     let keep = if task.count == 1 { Keep::Events } else { Keep::Nothing };
     let task = Task { keep, ..task };
-    let sum = run(&task, &Arc::new(people().unwrap()), |told| {
+    let sum = run(&task, &Shipped::load().unwrap(), |told| {
         for line in &told.trace {
             println!("{line}");
         }
@@ -36,21 +34,20 @@ fn histories_end_well() {
 
 #[test]
 fn the_same_seed_is_the_same_history() {
-    let mappings = Arc::new(people().unwrap());
-    let one = run(&task(0, 6), &mappings, |_| {});
-    let other = run(&Task { jobs: 1, ..task(0, 6) }, &mappings, |_| {});
+    let shipped = Shipped::load().unwrap();
+    let one = run(&task(0, 6), &shipped, |_| {});
+    let other = run(&Task { jobs: 1, ..task(0, 6) }, &shipped, |_| {});
     assert_eq!(one.digest, other.digest);
-    assert_ne!(one.digest, run(&task(6, 6), &mappings, |_| {}).digest);
+    assert_ne!(one.digest, run(&task(6, 6), &shipped, |_| {}).digest);
 }
 
 #[test]
 fn planted_bugs_are_found() {
-    let mappings = Arc::new(people().unwrap());
+    let shipped = Shipped::load().unwrap();
     for (plant, within) in [(Plant::LoseTail, 10), (Plant::RepeatLate, 20), (Plant::ForgetSync, 10)]
     {
-        let found = (0..within).find(|seed| {
-            !history(*seed, &mappings, Keep::Nothing, Some(plant)).breaches.is_empty()
-        });
+        let found = (0..within)
+            .find(|seed| !history(*seed, &shipped, Keep::Nothing, Some(plant)).breaches.is_empty());
         println!("{plant:?} is found by seed {found:?}");
         assert!(found.is_some(), "{plant:?} was not found in {within} histories");
     }
