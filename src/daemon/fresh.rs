@@ -1,9 +1,10 @@
-//! Reads again what grew old before it could be written.
+//! Reads again what grew old before it could be written, and lets nobody be created twice at once.
 //!
 //! A call may hang for half a minute while the other side's answer waits, and people go on editing
 //! meanwhile. A plan made from such answers would overwrite their edits unseen, so it is made anew
 //! from new ones.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +15,8 @@ use super::trouble::Trouble;
 use crate::journal::Commit;
 use crate::mapping::Mapping;
 use crate::reconcile::WriteAction;
+use crate::reconcile::recognise::key_value;
+use crate::record::Side;
 
 /// How old what was read may be when the writing begins. How long a write then waits for its turn
 /// is bounded by the client: see [`Outcome::Late`](crate::platform::Outcome::Late).
@@ -63,6 +66,32 @@ impl Engine {
         Ok((late.len(), rest))
     }
 
+    /// Sees to it that of records with one matching key only the first has another created across:
+    /// the search was made for all of them at once, and knew of none. The others are put off until
+    /// it can be found; their number comes back with the rest.
+    pub(super) async fn one_of_each(
+        &self,
+        mapping: &Mapping,
+        cases: Vec<Case>,
+    ) -> Result<(usize, Vec<Case>), Trouble> {
+        let mut claimed = BTreeSet::new();
+        let (rest, twins): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| {
+            let keys = keys(mapping, case);
+            let is_first = keys.is_disjoint(&claimed);
+            claimed.extend(keys.into_iter().filter(|_| is_first));
+            is_first
+        });
+        let until = self.later(self.clock.now(), 0);
+        let mut commit = Commit::new();
+        for case in &twins {
+            commit.postpone(case.entry.subject.clone(), case.entry.version, until, None);
+        }
+        if !twins.is_empty() {
+            self.journal.commit(commit).await?;
+        }
+        Ok((twins.len(), rest))
+    }
+
     async fn put_off(&self, late: &[Case], age: Duration) -> Result<(), Trouble> {
         let now = self.clock.now();
         let mut commit = Commit::new();
@@ -79,6 +108,18 @@ impl Engine {
 }
 
 /// Whether the case's plan writes to a record that is there already.
+/// The matching keys of a record that one across is to be created for.
+fn keys(mapping: &Mapping, case: &Case) -> BTreeSet<(Side, usize, String)> {
+    let record = case.lone_record().filter(|_| creates(case));
+    let each = record.into_iter().flat_map(|record| {
+        let keys = mapping.matching.iter().enumerate();
+        keys.filter_map(|(number, key)| {
+            Some((record.key.side, number, key_value(key, record)?.to_string()))
+        })
+    });
+    each.collect()
+}
+
 fn overwrites(case: &Case) -> bool {
     plans(case, |action| !matches!(action, WriteAction::Create { .. }))
 }

@@ -8,9 +8,13 @@ use super::fetch::Fetched;
 use super::owed::bequeath;
 use super::trouble::Trouble;
 use crate::journal::{Commit, Heard, LinkState, MatchChoice, MatchEntry};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, MatchKey};
 use crate::reconcile::recognise::{Question, Recognised, key_spellings, key_value, recognise};
 use crate::record::{Change, Record, RecordRef, Side, Source};
+
+/// How many of those who are linked by one matching key are looked at: more would tell a person
+/// nothing.
+const MOST_KNOWN: usize = 10;
 
 /// What was found across for the lone records of one side.
 #[derive(Default)]
@@ -72,7 +76,7 @@ impl Engine {
             }
         }
         self.refuse_taken(mapping, &mut answers).await?;
-        self.ask_about_deleted(mapping, &cases, &mut answers).await?;
+        self.ask_about_known(mapping, &cases, &mut answers).await?;
         let mut unclear = Vec::new();
         let mut aside = Vec::new();
         // A link of this batch may be on its way to a record that took the place of its own.
@@ -260,8 +264,10 @@ impl Engine {
     }
 
     /// Whoever was deleted across is not created anew because another record of the same person
-    /// turns up, as the Contact does that the remaining Lead becomes: that is a person's to say.
-    async fn ask_about_deleted(
+    /// turns up, as the Contact does that the remaining Lead becomes; and whoever is linked is not
+    /// created a second time because a search index does not show them yet. Both are a person's to
+    /// say.
+    async fn ask_about_known(
         &self,
         mapping: &Mapping,
         cases: &[Case],
@@ -271,27 +277,54 @@ impl Engine {
             if !matches!(answers.get(&record.key), Some(Match::Nobody)) {
                 continue;
             }
-            let across = record.key.side.other();
             for key in &mapping.matching {
-                let Some(value) = key_value(key, record) else { continue };
-                let print = self.journal.fingerprint(&value.to_string());
-                let links = self.journal.links_with(&mapping.name, print).await?;
-                let gone = links.into_iter().find_map(|link| match &link.state {
-                    LinkState::Unlinked { deleted, .. } if *deleted == across => {
-                        Some((link.id, link.records.get(across).clone()?))
-                    }
-                    _ => None,
-                });
-                let Some((link, gone)) = gone else { continue };
-                let reason = format!(
-                    "{gone} had the same matching key; it was deleted, and link {link} ended"
-                );
-                let candidates = BTreeMap::from([(gone, "matching keys".to_owned())]);
-                answers.insert(record.key.clone(), Match::Unclear(candidates, reason));
-                break;
+                if let Some((known, reason)) = self.known_by(mapping, key, record).await? {
+                    let candidates = BTreeMap::from([(known, "matching keys".to_owned())]);
+                    answers.insert(record.key.clone(), Match::Unclear(candidates, reason));
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Who is across by the same `key` as `record`, or was until they were deleted, as far as links
+    /// tell, with what to say of it.
+    async fn known_by(
+        &self,
+        mapping: &Mapping,
+        key: &MatchKey,
+        record: &Record,
+    ) -> Result<Option<(RecordRef, String)>, Trouble> {
+        let across = record.key.side.other();
+        let Some(value) = key_value(key, record) else { return Ok(None) };
+        let print = self.journal.fingerprint(&value.to_string());
+        let mut live = Vec::new();
+        for link in self.journal.links_with(&mapping.name, print).await? {
+            let Some(theirs) = link.records.get(across).clone() else { continue };
+            match &link.state {
+                LinkState::Unlinked { deleted, .. } if *deleted == across => {
+                    let reason = format!(
+                        "{theirs} had the same matching key; it was deleted, and link {} ended",
+                        link.id
+                    );
+                    return Ok(Some((theirs, reason)));
+                }
+                state if state.is_live() && live.len() < MOST_KNOWN => live.push((theirs, link.id)),
+                _ => {}
+            }
+        }
+        // A link remembers keys of the past too: what counts is what the record says now.
+        let refs = live.iter().map(|(theirs, _)| theirs.clone()).collect();
+        let found = self.fetch(mapping, across, &refs, None).await?;
+        Ok(live.into_iter().find_map(|(theirs, link)| match found.get(&theirs) {
+            Some(Fetched::Here(now)) if key_value(key, now).as_ref() == Some(&value) => {
+                let reason =
+                    format!("{theirs} has the same matching key, and belongs to link {link}");
+                Some((theirs, reason))
+            }
+            _ => None,
+        }))
     }
 
     /// Puts the record in line that took a lone one's place, and ends the lone one's entry: what

@@ -154,7 +154,8 @@ impl Engine {
         settled.finished += unclear;
         self.decide(mapping, &mut open).await?;
         let (late, open) = self.freshen(mapping, read, open).await?;
-        settled.postponed += late;
+        let (twins, open) = self.one_of_each(mapping, open).await?;
+        settled.postponed += late + twins;
         Ok((settled, over, open))
     }
 
