@@ -318,7 +318,9 @@ impl Engine {
                 };
                 let target = RecordRef { side, object, id };
                 let links = self.journal.links_of(&across, vec![target]).await?;
-                if let Some(link) = links.into_iter().flatten().next() {
+                // What remains of a link that ended stands for nothing across any more.
+                let live = links.into_iter().flatten().find(|link| link.state.is_live());
+                if let Some(link) = live {
                     let ids = crate::record::PerSide::from_fn(|side| {
                         link.records.get(side).as_ref().map(|record| record.id.clone())
                     });

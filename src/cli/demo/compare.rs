@@ -75,7 +75,7 @@ pub async fn compare(rig: &Rig) -> Result<Comparison, Failure> {
         (engine.platforms.hubspot.owners().await?, engine.platforms.salesforce.owners().await?);
     let owners = Owners::new(PerSide { hubspot, salesforce });
     let mut directory = Snapshot::new(owners.into());
-    for link in &links {
+    for link in links.iter().filter(|link| link.state.is_live()) {
         let ids = PerSide::from_fn(|side| link.records.get(side).as_ref().map(|it| it.id.clone()));
         directory.add_link(&link.mapping, link.id, &ids);
     }

@@ -1,5 +1,6 @@
 //! The whole, once through: edits on both sides, a conversion, a second pass that writes nothing.
 
+mod companies;
 mod faults;
 mod handoffs;
 mod lanes;
