@@ -7,7 +7,7 @@ use super::directory::Snapshot;
 use super::fetch::Fetched;
 use super::lost::{Landed, landed};
 use crate::journal::{
-    Known, LinkEntry, LinkState, PendingEntry, RejectEntry, RejectPlace, Subject,
+    HistoryLine, Known, LinkEntry, LinkState, PendingEntry, RejectEntry, RejectPlace, Subject,
 };
 use crate::mapping::Mapping;
 use crate::reconcile::{Base, Plan, Situation, settle};
@@ -30,6 +30,9 @@ pub(super) struct Case {
     pub(super) base: Base,
     /// What became of those writes.
     pub(super) landed: Landed,
+    /// Whether the writes to its lone record and to the match are of one settlement, by which both
+    /// have met.
+    pub(super) met: bool,
     /// The owners and links by which the plan was made.
     pub(super) directory: Arc<Snapshot>,
     /// What is to be done.
@@ -58,6 +61,7 @@ impl Case {
             present: PerSide::default(),
             base,
             landed: Landed::default(),
+            met: false,
             directory: Arc::default(),
             plan: None,
             how: None,
@@ -145,7 +149,11 @@ impl Case {
         self.directory = Arc::clone(directory);
         self.base = self.link().map(|link| link.base.clone()).unwrap_or_default();
         if let Some(intent) = &self.known.intent {
-            self.landed = landed(mapping, intent, &self.present, directory.as_ref());
+            let of_these = |line: &HistoryLine| match self.link_id() {
+                Some(link) => line.link == link,
+                None => self.met,
+            };
+            self.landed = landed(mapping, intent, &self.present, directory.as_ref(), of_these);
             self.base.values.extend(self.landed.base.clone());
         }
         let situation = Situation {

@@ -48,11 +48,7 @@ impl Engine {
     ) -> Result<Settled, Trouble> {
         let mut settled = Settled::default();
         let now = self.clock.now();
-        let mut commit = Commit::new();
-        for case in &over {
-            commit.finish(case.entry.subject.clone(), case.entry.version);
-        }
-        self.journal.commit(commit).await?;
+        self.commit_all(over.iter().map(close).collect()).await?;
         let heirs = self.heirs(mapping, &cases).await?;
         let handed = self.handed(mapping, &cases).await?;
         let makes = cases.iter().filter(|case| case.link().is_none()).count();
@@ -120,6 +116,20 @@ impl Engine {
         }
         Ok(heirs)
     }
+}
+
+/// Ends an entry whose link ended. Its intent, which others may have passed on to it since, is told
+/// as it is.
+fn close(case: &Case) -> Commit {
+    let mut commit = Commit::new();
+    if let (Some(intent), Some(link)) = (&case.known.intent, case.link_id()) {
+        commit.clear_intent(intent.subject.clone());
+        for line in case.owed_at_the_end() {
+            commit.history(HistoryLine { link, ..line });
+        }
+    }
+    commit.finish(case.entry.subject.clone(), case.entry.version);
+    commit
 }
 
 /// One case with its result, on the way into a commit.

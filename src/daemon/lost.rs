@@ -38,12 +38,14 @@ impl Landed {
     }
 }
 
-/// Compares an intent with what both sides show.
+/// Compares an intent with what both sides show. What a line tells is agreed on only if it is
+/// `of_these` records: one of them may have been written from another before they were linked.
 pub(super) fn landed(
     mapping: &Mapping,
     intent: &Intent,
     present: &PerSide<Fetched>,
     directory: &dyn Directory,
+    of_these: impl Fn(&HistoryLine) -> bool,
 ) -> Landed {
     // Lines that an earlier intent owes stand before the last one's own, which are what counts.
     let mut last: BTreeMap<(&str, Side), &HistoryLine> = BTreeMap::new();
@@ -56,18 +58,24 @@ pub(super) fn landed(
     let mut open: BTreeSet<&str> = BTreeSet::new();
     for ((field, side), line) in last {
         let place = Place::of(mapping, field, present.get(side).record(), directory);
-        match place.map_or(Arrived::No, |place| place.arrived(line)) {
+        let arrived = place.map_or(Arrived::No, |place| place.arrived(line));
+        match arrived {
             Arrived::Yes => {
                 landed.there.insert((field.to_owned(), side, line.at));
-                landed.base.extend(line.new.clone().map(|value| (field.to_owned(), value)));
-            }
-            Arrived::No => {
-                open.insert(field);
             }
             Arrived::Untold => {
                 landed.doubtful.insert(field.to_owned());
+            }
+            Arrived::No => {}
+        }
+        match (of_these(line), arrived) {
+            (true, Arrived::Yes) => {
+                landed.base.extend(line.new.clone().map(|value| (field.to_owned(), value)));
+            }
+            (true, Arrived::No | Arrived::Untold) => {
                 open.insert(field);
             }
+            (false, _) => {}
         }
     }
     // Agreed on is what arrived on every side that it was written to.
@@ -76,6 +84,7 @@ pub(super) fn landed(
 }
 
 /// Whether our value arrived.
+#[derive(Clone, Copy)]
 enum Arrived {
     Yes,
     No,

@@ -7,7 +7,7 @@ use super::case::Case;
 use super::fetch::Fetched;
 use super::owed::bequeath;
 use super::trouble::Trouble;
-use crate::journal::{Commit, Heard, LinkState, MatchChoice, MatchEntry};
+use crate::journal::{Commit, Heard, Intent, LinkState, MatchChoice, MatchEntry, Subject};
 use crate::mapping::{Mapping, MatchKey};
 use crate::reconcile::recognise::{Question, Recognised, key_spellings, key_value, recognise};
 use crate::record::{Change, Record, RecordRef, Side, Source};
@@ -126,19 +126,20 @@ impl Engine {
         self.read_matches(mapping, &mut rest, wanted).await?;
         let count = unclear.len() + aside.len();
         self.park(mapping, unclear).await?;
-        if !aside.is_empty() {
-            self.pass_on(mapping, aside).await?;
-            self.know_intents(&mut rest).await?;
-        }
+        self.pass_on(mapping, aside).await?;
+        self.know_intents(&mut rest).await?;
         Ok((count, rest))
     }
 
-    /// Learns what others have passed on to these cases since they were taken.
+    /// Learns what each case owes by now: who was found across owes for itself, and others may have
+    /// passed on what they owed since the entries were taken.
     async fn know_intents(&self, cases: &mut [Case]) -> Result<(), Trouble> {
-        let subjects = cases.iter().map(|case| case.entry.subject.clone()).collect();
-        let known = self.journal.known(subjects).await?;
-        for (case, known) in cases.iter_mut().zip(known) {
-            case.known.intent = known.intent;
+        let owners = cases.iter().flat_map(Case::owners).collect();
+        let known = self.journal.known(owners).await?;
+        let intents: BTreeMap<Subject, Intent> =
+            known.into_iter().filter_map(|known| Some((known.subject, known.intent?))).collect();
+        for case in cases {
+            case.take_in_intents(&intents);
         }
         Ok(())
     }
@@ -339,14 +340,14 @@ impl Engine {
         let mut commits = Vec::new();
         for (case, next) in aside {
             let mut commit = Commit::new();
+            bequeath(&mut commit, &case, Some(next.clone()));
             commit.hear(Heard {
                 mapping: mapping.name.clone(),
                 lane: case.entry.lane,
-                change: Change::touched(next.clone(), Source::Retry),
+                change: Change::touched(next, Source::Retry),
                 at,
                 not_before: None,
             });
-            bequeath(&mut commit, mapping, &case, Some(&next), at);
             commit.finish(case.entry.subject.clone(), case.entry.version);
             commits.push(commit);
         }

@@ -1,9 +1,10 @@
 //! Settles: reads both sides, decides, writes, remembers.
 //!
 //! [`Engine::settle_due`] takes a batch of entries and carries it through nine steps, each a
-//! function of its own: know, fetch, recognise, decide, freshen, limit, intend, write, conclude. What
-//! makes a batch, and whose turn it is, is told by [`tempo`](super::tempo). A crash between any two of them loses nothing: until the last one an entry waits in the journal, and the
-//! next settlement begins by reading what both sides really hold.
+//! function of its own: know, fetch, recognise, decide, freshen, limit, intend, write, conclude.
+//! What makes a batch, and whose turn it is, is told by [`tempo`](super::tempo). A crash between any
+//! two of them loses nothing: until the last one an entry waits in the journal, and the next
+//! settlement begins by reading what both sides really hold.
 //!
 //! What remains is the moment between the reading and the writing of one record: neither platform
 //! takes a batch of writes on the condition that the records are still as they were read, so a
@@ -22,7 +23,7 @@ use super::case::Case;
 use super::fetch::weighs_time;
 use super::tempo::Gait;
 use super::trouble::Trouble;
-use crate::journal::{Commit, Intent, Lane, LinkEntry, PendingEntry};
+use crate::journal::{Commit, Lane, LinkEntry, PendingEntry};
 use crate::mapping::{Direction, Mapping};
 use crate::platform::transport::unhurried;
 use crate::reconcile::{Decision, Verdict};
@@ -237,14 +238,9 @@ impl Engine {
                 // What an earlier intent has shown: this one takes its place.
                 commit.link(LinkEntry { base: case.base.clone(), ..link.clone() });
             }
-            commit.intend(Intent {
-                subject: case.entry.subject.clone(),
-                mapping: mapping.name.clone(),
-                version: case.entry.version,
-                at,
-                writes: plan.writes.clone(),
-                lines,
-            });
+            for intent in case.intents(plan, &lines, at) {
+                commit.intend(intent);
+            }
             commits.push(commit);
         }
         self.commit_all(commits).await

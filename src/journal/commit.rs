@@ -30,7 +30,6 @@ enum Step {
     Intend(Box<Intent>),
     Owe(Box<Intent>),
     ClearIntent(Subject),
-    PassIntent { subject: Subject, mapping: String, record: RecordRef },
     Conflicts { link: LinkId, mapping: String, open: BTreeMap<String, OpenConflict> },
     Resolve { link: LinkId, field: String, resolution: Resolution },
     Match(Box<MatchEntry>),
@@ -53,8 +52,8 @@ enum Step {
 
 impl Step {
     /// The order in which the kinds of steps are carried out: entries and intents end before links
-    /// are made, so that a link does not inherit what is finished; links that end go before links that take
-    /// their records.
+    /// are made, so that a link does not inherit what is finished; links that end go before links
+    /// that take their records.
     fn turn(&self) -> u8 {
         match self {
             Self::Finish { .. } | Self::Postpone { .. } | Self::ClearIntent(_) => 0,
@@ -178,7 +177,8 @@ impl Commit {
     }
 
     /// Of what went out nobody knows yet what became. Lines of history that the subject owes
-    /// already are kept beside those of `intent`.
+    /// already are kept beside those of `intent`. What a record owes its link owes, where it has
+    /// one.
     pub fn owe(&mut self, intent: Intent) -> &mut Self {
         self.step(Step::Owe(Box::new(intent)))
     }
@@ -186,17 +186,6 @@ impl Commit {
     /// What was about to go out has its result.
     pub fn clear_intent(&mut self, subject: Subject) -> &mut Self {
         self.step(Step::ClearIntent(subject))
-    }
-
-    /// What `subject` was about to write is told by `record` from now on, or by its link: it took
-    /// the subject's place.
-    pub fn pass_intent(
-        &mut self,
-        subject: Subject,
-        mapping: impl Into<String>,
-        record: RecordRef,
-    ) -> &mut Self {
-        self.step(Step::PassIntent { subject, mapping: mapping.into(), record })
     }
 
     /// Makes these the open conflicts of a link.
@@ -385,9 +374,6 @@ fn run(
         Step::Intend(intent) => txn.intend(&intent),
         Step::Owe(intent) => txn.owe(*intent),
         Step::ClearIntent(subject) => txn.clear_intent(&subject),
-        Step::PassIntent { subject, mapping, record } => {
-            txn.pass_intent(&subject, &mapping, &record)
-        }
         Step::Conflicts { link, mapping, open } => txn.set_conflicts(link, &mapping, open),
         Step::Resolve { link, field, resolution } => txn.resolve(link, &field, resolution),
         Step::Match(entry) => txn.put_match(*entry),

@@ -276,8 +276,11 @@ impl Txn<'_> {
     }
 
     /// Writes down what went out and is not known to have taken effect, beside what the subject
-    /// owes already.
+    /// owes already. What a record owes its link owes, where it has one.
     pub(super) fn owe(&mut self, mut intent: Intent) -> Result<(), Error> {
+        if let Subject::Record { mapping, record } = &intent.subject {
+            intent.subject = self.subject_of(mapping, record)?;
+        }
         if let Some(mut known) = self.get::<Intent>(&intent.subject.intent_key())? {
             known.lines.append(&mut intent.lines);
             intent.lines = known.lines;

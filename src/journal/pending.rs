@@ -235,7 +235,7 @@ impl Txn<'_> {
     }
 
     /// Under what a record is kept: its link, where it has one, and else itself.
-    fn subject_of(&self, mapping: &str, record: &RecordRef) -> Result<Subject, Error> {
+    pub(super) fn subject_of(&self, mapping: &str, record: &RecordRef) -> Result<Subject, Error> {
         Ok(match self.link_id_of(mapping, record)? {
             Some(id) => Subject::Link(id),
             None => Subject::Record { mapping: mapping.to_owned(), record: record.clone() },
@@ -333,27 +333,9 @@ impl Txn<'_> {
         link: LinkId,
     ) -> Result<(), Error> {
         let subject = Subject::Record { mapping: mapping.to_owned(), record: record.clone() };
-        self.move_intent(&subject, Subject::Link(link))
-    }
-
-    /// What `subject` was about to write is kept of `record` from now on, or of its link.
-    pub(super) fn pass_intent(
-        &mut self,
-        subject: &Subject,
-        mapping: &str,
-        record: &RecordRef,
-    ) -> Result<(), Error> {
-        let heir = self.subject_of(mapping, record)?;
-        self.move_intent(subject, heir)
-    }
-
-    fn move_intent(&mut self, from: &Subject, to: Subject) -> Result<(), Error> {
-        if *from == to {
-            return Ok(());
-        }
-        let Some(old) = self.get::<Intent>(&from.intent_key())? else { return Ok(()) };
-        self.clear_intent(from)?;
-        self.owe(Intent { subject: to, ..old })
+        let Some(old) = self.get::<Intent>(&subject.intent_key())? else { return Ok(()) };
+        self.clear_intent(&subject)?;
+        self.owe(Intent { subject: Subject::Link(link), ..old })
     }
 
     fn fold_entry_into(

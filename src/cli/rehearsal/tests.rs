@@ -3,6 +3,7 @@
 mod companies;
 mod faults;
 mod handoffs;
+mod interrupted;
 mod lanes;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::support::*;
 use crate::journal::{
@@ -176,9 +176,10 @@ fn what_a_record_owes_its_link_owes() {
     });
 }
 
-/// Where a record took another's place, it owes what that one owed; if it has a link, the link does.
+/// What is written down of a record that has a link, its link owes; another record owes it itself,
+/// beside what it owes already.
 #[test]
-fn what_a_record_owes_is_passed_on() {
+fn what_is_owed_by_a_linked_record_its_link_owes() {
     on_each(async |journal| {
         let of = |record| Subject::Record { mapping: "people".into(), record };
         let intent = |record, second| Intent {
@@ -190,24 +191,22 @@ fn what_a_record_owes_is_passed_on() {
             lines: vec![line(0, second, "score", Value::Blank)],
         };
         let mut commit = Commit::new();
-        commit.link(link(1, "101", "00Q1")).intend(intent(sf("00Q2"), 1));
-        commit.intend(intent(sf("00Q3"), 2)).intend(intent(sf("00Q4"), 3));
+        commit.link(link(1, "101", "00Q1")).intend(intent(sf("00Q4"), 1));
         journal.commit(commit).await.unwrap();
         let mut commit = Commit::new();
-        commit.pass_intent(of(sf("00Q2")), "people", sf("00Q1"));
-        commit.pass_intent(of(sf("00Q3")), "people", sf("00Q4"));
-        commit.pass_intent(of(sf("00Q4")), "people", sf("00Q4"));
+        commit.owe(intent(sf("00Q1"), 2)).owe(intent(hs("101"), 3)).owe(intent(sf("00Q4"), 4));
         journal.commit(commit).await.unwrap();
-        let owed: Vec<(Subject, usize)> = journal
+        let owed: Vec<(Subject, Vec<Timestamp>)> = journal
             .unfinished(9)
             .await
             .unwrap()
             .into_iter()
-            .map(|intent| (intent.subject, intent.lines.len()))
+            .map(|intent| (intent.subject, intent.lines.iter().map(|line| line.at).collect()))
             .collect();
-        assert_eq!(owed.len(), 2);
-        assert!(owed.contains(&(Subject::Link(LinkId(1)), 1)), "{owed:?}");
-        assert!(owed.contains(&(of(sf("00Q4")), 2)), "{owed:?}");
+        assert_eq!(
+            owed,
+            [(Subject::Link(LinkId(1)), vec![at(2), at(3)]), (of(sf("00Q4")), vec![at(1), at(4)]),]
+        );
         assert!(journal.check().await.unwrap().is_sound());
     });
 }
