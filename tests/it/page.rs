@@ -185,6 +185,7 @@ fn leaders(by: By, now: Timestamp) -> Leaders {
             stuck(Stuck::Overdue, 182, "L3-1 L4-1 L9-1"),
             stuck(Stuck::Silent, 41, "L7-1 L21-1 L35-1"),
         ],
+        remarks: Vec::new(),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::daemon::control::AskError;
 use crate::daemon::page::Leaders;
 use crate::daemon::query::{Desk, ReportOf};
 use crate::handoff::report::{By, Group, Report};
+use crate::handoff::story::grouped;
 use crate::record::{PerSide, Side};
 use crate::sandbox::salesforce::id::Id;
 use crate::sandbox::salesforce::world::Org;
@@ -173,6 +174,18 @@ fn user(org: &Org, name: &str) -> Id {
     org.staff_named(&format!("{first} {last}")).unwrap_or_else(|| org.staff.sales[0].clone())
 }
 
+/// What is to be said of leads that the file has won before they qualified.
+pub fn won_early(count: u64) -> Option<String> {
+    (count > 0).then(|| {
+        let were = if count == 1 {
+            "1 lead was".to_owned()
+        } else {
+            format!("{} leads were", grouped(count))
+        };
+        format!("{were} won before they qualified, says the file: here they were won right after.")
+    })
+}
+
 async fn gather(rig: &Rig, leads: &Leads) -> Result<(Replayed, Leaders), Failure> {
     let engine = &rig.engine;
     let mappings = engine.mappings();
@@ -181,15 +194,17 @@ async fn gather(rig: &Rig, leads: &Leads) -> Result<(Replayed, Leaders), Failure
     let by = |by| ReportOf { by: Some(by), ..ReportOf::default() };
     let refused = |error| Failure::from(AskError::Refused(error));
     let leaders = desk.leaders(&by(By::Source), None).await.map_err(refused)?;
-    let leaders =
+    let mut leaders =
         leaders.ok_or_else(|| Failure::new(Exit::Internal, "the mapping hands nothing off"))?;
     let owners = desk.report(&by(By::Owner)).await.map_err(refused)?.groups;
     let early = |lead: &&Lead| lead.won_at.is_some_and(|won| won < lead.qualified_at);
+    let won_before_qualified = leads.rows.iter().filter(early).count() as u64;
+    leaders.remarks.extend(won_early(won_before_qualified));
     let replayed = Replayed {
         file: leads.file.clone(),
         rows: leads.rows.len() as u64,
         won: leads.won() as u64,
-        won_before_qualified: leads.rows.iter().filter(early).count() as u64,
+        won_before_qualified,
         report: leaders.report.clone(),
         owners,
         stuck: leaders.stuck.iter().map(|one| (one.kind.key(), one.count)).collect(),

@@ -95,12 +95,7 @@ pub fn replayed(out: &Output, replayed: &Replayed) {
          lead was first called: here that is the moment of its win. Whoever was not won was left \
          alone.",
     );
-    if replayed.won_before_qualified > 0 {
-        let text = format!(
-            "{} of them were won before they qualified, says the file: here they were won right \
-             after.",
-            number(replayed.won_before_qualified)
-        );
+    if let Some(text) = super::replay::won_early(replayed.won_before_qualified) {
         out.line(paint(Tone::Warn, &text));
     }
     out.line("");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cli::output::When;
+use crate::daemon::page::{Page, Place, document};
 
 fn arguments() -> Arguments {
     Arguments {
@@ -251,8 +252,12 @@ async fn what_a_file_says_was_won_before_it_qualified_is_won_right_after_and_tol
     std::fs::write(&file, text).unwrap();
     let played = play_again(&silent(), &arguments(), &file, Stop::never()).await;
     std::fs::remove_file(&file).unwrap();
-    let (replayed, _) = played.unwrap();
+    let (replayed, leaders) = played.unwrap();
     assert!(replayed.is_whole(), "{replayed:#?}");
+    let page =
+        Page { made: leaders.report.made, leaders: Some(leaders), waiting: None, status: None };
+    let html = document(&page, Place::File).unwrap();
+    assert!(html.contains("1 lead was won before they qualified, says the file"), "{html}");
     assert_eq!((replayed.rows, replayed.won, replayed.won_before_qualified), (2, 1, 1));
     assert!(replayed.report.total.to_win.median.unwrap() < 600.0);
     assert_eq!(replayed.report.total.won_cents, Some(9_950));

@@ -23,6 +23,9 @@ pub struct Leaders {
     pub report: Report,
     /// What does not move, each kind once.
     pub stuck: Vec<StuckKind>,
+    /// What has to be known of where the figures come from, in sentences.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 /// Handoffs that do not move, of one kind.
@@ -46,7 +49,7 @@ pub(super) struct View {
     answers: Vec<Answer>,
     equation: String,
     balances: bool,
-    /// What is odd about the times, in sentences.
+    /// What is odd about the figures, in sentences.
     odd: Vec<String>,
     funnel: Option<Chart>,
     steps: Table,
@@ -62,7 +65,7 @@ struct Grouping {
 }
 
 pub(super) fn view(leaders: &Leaders, now: Timestamp) -> Result<View, ChartError> {
-    let Leaders { report, stuck } = leaders;
+    let Leaders { report, stuck, remarks } = leaders;
     let total = &report.total;
     let day = |at: Option<Timestamp>| {
         at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
@@ -83,7 +86,7 @@ pub(super) fn view(leaders: &Leaders, now: Timestamp) -> Result<View, ChartError
         answers: report.answers.clone(),
         equation: total.balance.equation(),
         balances: total.balance.balances(),
-        odd: odd(total),
+        odd: remarks.iter().cloned().chain(odd(total)).collect(),
         funnel: funnel_chart(total)?,
         steps: funnel_table(total),
         groups: report.by.map_or(Ok(None), |by| group_chart(by, &report.groups))?,

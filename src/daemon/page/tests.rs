@@ -194,6 +194,7 @@ fn leaders(name: &str, by: Option<By>) -> Leaders {
             StuckKind { kind: Stuck::Refused, count: 1, longest: vec!["L6-1".into()] },
             StuckKind { kind: Stuck::Overdue, count: 1, longest: vec!["L3-1".into()] },
         ],
+        remarks: Vec::new(),
     }
 }
 
@@ -369,7 +370,8 @@ fn the_equation_and_what_is_odd_stand_before_the_figures() {
 fn nothing_qualified_is_a_page_as_well() {
     let mut none = page("", Some(By::Source));
     let query = Query { since: None, until: None, by: Some(By::Source), now: now() };
-    none.leaders = Some(Leaders { report: report(&[], &query), stuck: Vec::new() });
+    none.leaders =
+        Some(Leaders { report: report(&[], &query), stuck: Vec::new(), remarks: Vec::new() });
     let html = document(&none, SERVED).unwrap();
     sound(&html);
     for said in

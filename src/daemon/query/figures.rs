@@ -179,7 +179,7 @@ impl Desk<'_> {
                 StuckKind { kind, count: waiting.len() as u64, longest }
             })
             .collect();
-        Ok(Some(Leaders { report: self.report_on(&all, of), stuck }))
+        Ok(Some(Leaders { report: self.report_on(&all, of), stuck, remarks: Vec::new() }))
     }
 
     /// What is counted of handoffs, by mapping: of those that hand something off.
