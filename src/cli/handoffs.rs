@@ -295,6 +295,9 @@ fn run_preview(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Fail
         words::or_dash(preview.due.map(|at| at.to_string()).as_deref())
     ));
     out.line(format!("priority: {}", preview.priority));
+    for one in &preview.beside {
+        out.line(format!("beside:   {one}"));
+    }
     out.line("");
     out.line(&preview.text);
     Ok(Exit::Done)

@@ -6,6 +6,7 @@
 mod choices;
 mod feedback;
 mod field;
+mod next;
 mod object;
 
 use std::collections::BTreeSet;
@@ -74,6 +75,7 @@ pub async fn misfits(
                 asked.lengths_fit(&fields, &mut found);
             }
         }
+        next::steps_fit(mapping, platforms, &mut found).await?;
     }
     Ok(found)
 }

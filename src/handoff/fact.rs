@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::mapping::handoff::Goal;
+use crate::mapping::handoff::{Goal, NextStep};
 use crate::record::RecordRef;
 
 /// Something that happened to a handoff.
@@ -136,9 +136,31 @@ pub enum What {
         /// Of what.
         of: String,
     },
+    /// A further next step is about to be taken. Until one of the two below says what came of it, it
+    /// may have been taken.
+    StepBegun {
+        /// Which.
+        step: NextStep,
+    },
+    /// A further next step was taken.
+    StepDone {
+        /// Which.
+        step: NextStep,
+        /// The record that it made, or found.
+        record: RecordRef,
+        /// Whether it made or found it.
+        how: How,
+    },
+    /// A further next step was refused, and is not tried again.
+    StepFailed {
+        /// Which.
+        step: NextStep,
+        /// Why, and what to do about it.
+        reason: String,
+    },
 }
 
-/// How a record came to be in Salesforce.
+/// How a record came to be there.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -259,6 +281,12 @@ pub enum FactKind {
     Escalated,
     /// [`What::Told`]
     Told,
+    /// [`What::StepBegun`]
+    StepBegun,
+    /// [`What::StepDone`]
+    StepDone,
+    /// [`What::StepFailed`]
+    StepFailed,
 }
 
 impl What {
@@ -281,6 +309,9 @@ impl What {
             Self::Lost { .. } => FactKind::Lost,
             Self::Escalated { .. } => FactKind::Escalated,
             Self::Told { .. } => FactKind::Told,
+            Self::StepBegun { .. } => FactKind::StepBegun,
+            Self::StepDone { .. } => FactKind::StepDone,
+            Self::StepFailed { .. } => FactKind::StepFailed,
         }
     }
 }

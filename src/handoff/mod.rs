@@ -27,7 +27,7 @@ pub mod touch;
 pub use fact::{
     Fact, FactKind, Facts, How, MOST_OF_A_KIND, Owner, OwnerKind, Touch, What, Witness,
 };
-pub use record::{Handoff, HandoffId, State, belongs, opens};
+pub use record::{Handoff, HandoffId, Progress, State, belongs, opens};
 
 #[cfg(test)]
 mod testing;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fact::{FactKind, Facts, How, Owner, Touch, What, Witness};
+use crate::mapping::handoff::NextStep;
 use crate::record::{LinkId, RecordRef};
 
 /// Which handoff: a link's first, second…
@@ -74,6 +75,19 @@ pub enum State {
     Won,
     /// It became an opportunity and was lost.
     Lost,
+}
+
+/// How far a further next step has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// It was not begun.
+    NotBegun,
+    /// It was begun then, and what came of it is not known.
+    Begun(Timestamp),
+    /// It was taken, and this is its record.
+    Done(&'a RecordRef),
+    /// It was refused for this reason.
+    Failed(&'a str),
 }
 
 impl State {
@@ -216,6 +230,27 @@ impl Handoff {
             What::Tasked { task } => Some(task),
             _ => None,
         })
+    }
+
+    /// How far a further next step has come.
+    #[must_use]
+    pub fn step(&self, step: NextStep) -> Progress<'_> {
+        let mut progress = Progress::NotBegun;
+        for fact in self.facts.iter() {
+            progress = match (&fact.what, progress) {
+                (What::StepDone { step: of, record, .. }, _) if *of == step => {
+                    return Progress::Done(record);
+                }
+                (What::StepFailed { step: of, reason }, _) if *of == step => {
+                    Progress::Failed(reason)
+                }
+                (What::StepBegun { step: of }, Progress::NotBegun) if *of == step => {
+                    Progress::Begun(fact.at)
+                }
+                (_, progress) => progress,
+            };
+        }
+        progress
     }
 
     /// When sales first took it on.

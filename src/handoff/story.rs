@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, How, What, Witness};
-use super::record::Handoff;
+use super::record::{Handoff, Progress};
 
 /// One line of a handoff's course.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -34,7 +34,12 @@ pub fn story(handoff: &Handoff) -> Vec<Line> {
     // What it became is often learned after that it became something, and says both.
     let told =
         |fact: &&Fact| !(is_named && matches!(fact.what, What::Converted { opportunity: None }));
-    lines.extend(handoff.facts.iter().filter(told).map(line));
+    // What came of a step says that it was begun.
+    let open = |fact: &&Fact| match &fact.what {
+        What::StepBegun { step } => matches!(handoff.step(*step), Progress::Begun(_)),
+        _ => true,
+    };
+    lines.extend(handoff.facts.iter().filter(told).filter(open).map(line));
     lines.sort_by_key(|line| line.at);
     lines
 }
@@ -82,7 +87,26 @@ pub fn sentence(what: &What) -> String {
             format!("The step {step:?} for the {} was taken: {done}.", goal.words())
         }
         What::Told { webhook, of } => format!("{webhook} was told that it is {of}."),
+        What::StepBegun { step } => {
+            format!("Whether {} was made is not known yet; it is looked for.", step.words())
+        }
+        What::StepDone { step, record, how: How::Created } => {
+            format!("{} {} was made.", capital(step.words()), record.id)
+        }
+        What::StepDone { step, record, how: How::Matched } => {
+            format!("{} {} was there already.", capital(step.words()), record.id)
+        }
+        What::StepFailed { step, reason } => {
+            format!("{} could not be made: {reason}.", capital(step.words()))
+        }
     }
+}
+
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 /// Hundredths as an amount: `1,250` or `1,250.50`.

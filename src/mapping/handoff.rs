@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::condition::Condition;
 use super::template::Template;
+use crate::record::Side;
 
 /// How a qualified record gets to sales.
 #[derive(Debug)]
@@ -27,6 +28,12 @@ pub struct HandoffSpec {
     pub assign: Assignment,
     /// The task that tells the owner what to do.
     pub task: Option<TaskSpec>,
+    /// A task in HubSpot.
+    pub hubspot_task: Option<HubSpotTaskSpec>,
+    /// A note in HubSpot.
+    pub hubspot_note: Option<HubSpotNoteSpec>,
+    /// A campaign of Salesforce's that the person becomes a member of.
+    pub campaign: Option<CampaignSpec>,
     /// Business time, where nothing else is said for the record.
     pub calendar: Calendar,
     /// Business time for some records; the first whose condition holds counts.
@@ -50,6 +57,16 @@ impl HandoffSpec {
     #[must_use]
     pub fn webhook(&self, name: &str) -> Option<&Webhook> {
         self.webhooks.iter().find(|webhook| webhook.name == name)
+    }
+
+    /// Whether the mapping asks for a further next step.
+    #[must_use]
+    pub const fn asks_for(&self, step: NextStep) -> bool {
+        match step {
+            NextStep::HubSpotTask => self.hubspot_task.is_some(),
+            NextStep::HubSpotNote => self.hubspot_note.is_some(),
+            NextStep::Campaign => self.campaign.is_some(),
+        }
     }
 }
 
@@ -123,6 +140,96 @@ pub struct TaskSpec {
     pub kind: Option<String>,
     /// Its status at the beginning.
     pub status: String,
+}
+
+/// A next step that the mapping asks for beside the Salesforce task, once for each handoff.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum NextStep {
+    /// A task in HubSpot.
+    HubSpotTask,
+    /// A note in HubSpot.
+    HubSpotNote,
+    /// Membership of a Salesforce campaign.
+    Campaign,
+}
+
+impl NextStep {
+    /// All of them, in the order in which they are taken.
+    pub const ALL: [Self; 3] = [Self::HubSpotTask, Self::HubSpotNote, Self::Campaign];
+
+    /// Its block under `[handoff]`.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::HubSpotTask => "hubspot_task",
+            Self::HubSpotNote => "hubspot_note",
+            Self::Campaign => "campaign",
+        }
+    }
+
+    /// In words: `the HubSpot task`.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::HubSpotTask => "the HubSpot task",
+            Self::HubSpotNote => "the HubSpot note",
+            Self::Campaign => "the campaign membership",
+        }
+    }
+
+    /// Where it is taken.
+    #[must_use]
+    pub const fn side(self) -> Side {
+        match self {
+            Self::HubSpotTask | Self::HubSpotNote => Side::HubSpot,
+            Self::Campaign => Side::Salesforce,
+        }
+    }
+}
+
+/// A task in HubSpot.
+#[derive(Debug)]
+pub struct HubSpotTaskSpec {
+    /// Its subject.
+    pub subject: Template,
+    /// Its text.
+    pub text: Template,
+    /// When it is due, in business time from the qualification.
+    pub due: SignedDuration,
+    /// `NONE`, `LOW`, `MEDIUM` or `HIGH`.
+    pub priority: &'static str,
+    /// `TODO`, `CALL`, `EMAIL`, or another of the account's words.
+    pub kind: String,
+    /// The id of the task queue that it goes into.
+    pub queue: Option<String>,
+}
+
+/// A note in HubSpot.
+#[derive(Debug)]
+pub struct HubSpotNoteSpec {
+    /// Its text.
+    pub text: Template,
+}
+
+/// A campaign of Salesforce's that the person becomes a member of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CampaignSpec {
+    /// The campaign's id, 18 characters.
+    pub id: String,
+    /// The member's status; without it, the campaign's own default.
+    pub status: Option<String>,
 }
 
 /// Business time: on which days and hours people work.

@@ -21,8 +21,8 @@ pub enum Spot {
     Field(String, Side),
     /// The value table of the field with this name.
     Table(String),
-    /// What HubSpot is told of a handoff, by its key.
-    Feedback(&'static str),
+    /// A key of a block under `[handoff]`.
+    Handoff(&'static str, &'static str),
 }
 
 impl Spot {
@@ -62,8 +62,8 @@ fn span(table: &DeTable<'_>, spot: &Spot) -> Option<Range<usize>> {
         }
         Spot::Field(name, side) => field(name, [side.key(), "name"]),
         Spot::Table(name) => field(name, ["values", "name"]),
-        Spot::Feedback(key) => {
-            inside(table.get("handoff")?.get_ref().as_table()?.get("feedback")?, [key, ""])
+        Spot::Handoff(block, key) => {
+            inside(table.get("handoff")?.get_ref().as_table()?.get(*block)?, [key, ""])
         }
     }
 }
@@ -118,8 +118,8 @@ state = "handoff_state"
         assert_eq!(field("stage", Side::Salesforce), "{ Lead = \"Stage__c\" }");
         assert_eq!(field("stage", Side::HubSpot), "\"stage\"");
         assert_eq!(at(Spot::Table("stage".to_owned())), "[]");
-        assert_eq!(at(Spot::Feedback("state")), "\"handoff_state\"");
-        assert_eq!(Spot::Feedback("state").find("deals", &sources), None);
+        assert_eq!(at(Spot::Handoff("feedback", "state")), "\"handoff_state\"");
+        assert_eq!(Spot::Handoff("feedback", "state").find("deals", &sources), None);
         assert_eq!(Spot::Object(Side::HubSpot).find("companies", &sources), None);
         assert_eq!(Spot::Object(Side::HubSpot).find("deals", &sources), None);
     }

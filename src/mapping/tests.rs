@@ -268,6 +268,16 @@ subject = "Call {{ email }}"
 text = "{{ handoff.reason }}: {{ score }}"
 due = "1h 30m"
 
+[handoff.hubspot_task]
+queue = "14512"
+priority = "HIGH"
+
+[handoff.hubspot_note]
+text = "{{ owner }} has it."
+
+[handoff.campaign]
+id = "701000000000001AAA"
+
 [handoff.calendar]
 zone = "Europe/Berlin"
 hours = ["09:00-12:30", "13:30-24:00"]
@@ -335,6 +345,16 @@ const HANDOFF_MISTAKES: &[(&str, &str, &str)] = &[
     ("a status of nobody", "status = \"stage\"", "status = \"state\""),
     ("a status that is none", "new = [\"lead\"]", "new = [\"leed\"]"),
     ("a status without its values", "new = [\"lead\"]\n", ""),
+    ("a queue by name", "\"14512\"", "\"Inbound\""),
+    ("an urgency that is none", "\"HIGH\"", "\"High\""),
+    ("a note of nobody", "{{ owner }}", "{{ owners }}"),
+    ("a campaign with a slip", "701000000000001AAA", "701000000000001AAB"),
+    ("a campaign that is a lead", "701000000000001AAA", "00Q000000000001EAA"),
+    (
+        "a note without a text",
+        "[handoff.task]\nsubject = \"Call {{ email }}\"\ntext = \"{{ handoff.reason }}: {{ score }}\"\ndue = \"1h 30m\"\n\n[handoff.hubspot_task]\nqueue = \"14512\"\npriority = \"HIGH\"\n\n[handoff.hubspot_note]\ntext = \"{{ owner }} has it.\"\n",
+        "[handoff.hubspot_note]\n",
+    ),
     ("a name twice", "[handoff.touch]", "[[handoff.webhook]]\nname = \"sales\"\n\n[handoff.touch]"),
 ];
 

@@ -75,7 +75,7 @@ pub enum Action {
         /// Its value.
         key: String,
     },
-    /// Create a record that no unique field identifies: a Salesforce task. It is never repeated by
+    /// Create a record that no unique field identifies: a task, a note, a campaign's member. It is never repeated by
     /// itself, and whoever asks for it looks for it before they ask again.
     Create,
     /// Put the record into the recycle bin (Salesforce) or the archive (HubSpot).
@@ -263,7 +263,8 @@ pub trait Platform: Send + Sync {
     /// Finds the live records whose `field` equals one of `values`, without regard to case. Where
     /// the field is unique (HubSpot unique properties and `email`, Salesforce external ids) the
     /// answer is as fresh as a read; else HubSpot answers from its search index, which lags by
-    /// seconds. Converted Leads are not returned.
+    /// seconds. Converted Leads are not returned. HubSpot also takes `associations.<type>` for the
+    /// records that are associated with one of the ids `values`, as fresh as a read.
     async fn find(&self, ask: &Ask, field: &str, values: &[String]) -> Result<Vec<Record>, Error>;
 
     /// Writes, of any number and mix, in full batches with bounded concurrency. The outcomes stand

@@ -8,6 +8,7 @@
 mod advance;
 mod feed;
 mod follow;
+mod next;
 mod notice;
 mod receiver;
 mod route;

@@ -48,6 +48,7 @@ async fn work_loop(shared: Arc<Shared>) {
                 tracing::info!(
                     taken = worked.taken,
                     tasks = worked.tasks,
+                    next = worked.next,
                     found = worked.found,
                     told = worked.told,
                     steps = worked.steps,

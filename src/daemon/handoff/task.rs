@@ -158,7 +158,8 @@ impl Engine {
             now,
         };
         let mark = text::mark(job.handoff(), account(identities));
-        let (subject, text) = text::task(spec, &ground, &mark);
+        let subject = text::subject(&spec.subject, &ground);
+        let text = text::marked(&spec.text, &ground, &mark);
         let mut fields = BTreeMap::from([
             (who_field(record).to_owned(), Raw::text(record.id.clone())),
             ("Subject".to_owned(), Raw::text(subject)),
@@ -192,7 +193,7 @@ impl Engine {
     }
 }
 
-fn account(identities: &PerSide<Option<Identity>>) -> &str {
+pub(super) fn account(identities: &PerSide<Option<Identity>>) -> &str {
     identities.salesforce.as_ref().map_or("", |identity| identity.account.as_str())
 }
 
@@ -203,7 +204,7 @@ fn who_field(record: &RecordRef) -> &'static str {
 
 /// The records that a handoff's task may be about: the one that it was sent as, and what became of
 /// it.
-fn persons(job: &Job) -> Vec<RecordRef> {
+pub(super) fn persons(job: &Job) -> Vec<RecordRef> {
     let link = job.link.as_ref().and_then(|link| link.records.salesforce.clone());
     job.handoff().record().cloned().into_iter().chain(link).collect()
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::sight;
 use crate::handoff::Handoff;
-use crate::mapping::handoff::TaskSpec;
+use crate::mapping::handoff::{Calendar, CampaignSpec, HandoffSpec, TaskSpec};
 use crate::mapping::{Mapping, Template};
 use crate::platform::Identity;
 use crate::reconcile::Base;
@@ -17,6 +17,10 @@ const SUBJECT: usize = 255;
 
 /// The most characters of a description (Object Reference, Task).
 const DESCRIPTION: usize = 32_000;
+
+/// The most characters of the text of a task or note in HubSpot, which is HTML
+/// (developers.hubspot.com, "Notes").
+const HTML: usize = 65_536;
 
 /// What a task would say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,6 +34,8 @@ pub struct Preview {
     pub due: Option<Timestamp>,
     /// Its priority.
     pub priority: String,
+    /// What is made beside it, each as a sentence.
+    pub beside: Vec<String>,
 }
 
 /// What is known for a text.
@@ -124,27 +130,87 @@ pub(super) fn mark(handoff: &Handoff, account: &str) -> String {
     format!("[Lockstep {account} {}]", handoff.id)
 }
 
-/// What the task of a handoff says. A text that cannot be made says so, and why it qualified.
-pub(super) fn task(spec: &TaskSpec, ground: &Ground<'_>, mark: &str) -> (String, String) {
-    let values = values(ground);
-    let render = |template: &Template, most: usize| {
-        template.render(&values, most).unwrap_or_else(|error| {
-            tracing::warn!(%error, mapping = %ground.mapping.name, "a handoff's text cannot be made");
-            format!("Qualified: {}", ground.handoff.reason)
-        })
-    };
-    let subject = render(&spec.subject, SUBJECT);
-    let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+/// A text. One that cannot be made says so, and why it qualified.
+fn rendered(template: &Template, ground: &Ground<'_>, most: usize) -> String {
+    template.render(&values(ground), most).unwrap_or_else(|error| {
+        tracing::warn!(%error, mapping = %ground.mapping.name, "a handoff's text cannot be made");
+        format!("Qualified: {}", ground.handoff.reason)
+    })
+}
+
+/// The subject of a handoff's task, on one line.
+pub(super) fn subject(template: &Template, ground: &Ground<'_>) -> String {
+    let subject = rendered(template, ground, SUBJECT);
+    subject.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the task of a handoff says, with the words by which it is found again.
+pub(super) fn marked(template: &Template, ground: &Ground<'_>, mark: &str) -> String {
     let room = DESCRIPTION - mark.chars().count() - 2;
-    let text = render(&spec.text, room);
-    (subject, format!("{text}\n\n{mark}"))
+    let text = rendered(template, ground, room);
+    format!("{text}\n\n{mark}")
+}
+
+/// The same as HubSpot takes it.
+pub(super) fn marked_html(template: &Template, ground: &Ground<'_>, mark: &str) -> String {
+    const GAP: &str = "<br><br>";
+    let text = rendered(template, ground, DESCRIPTION);
+    let text = html(&text, HTML - mark.chars().count() - GAP.len());
+    format!("{text}{GAP}{mark}")
+}
+
+/// A plain text as HTML, of at most `most` characters.
+fn html(text: &str, most: usize) -> String {
+    let mut html = String::with_capacity(text.len());
+    let mut length = 0;
+    for letter in text.chars() {
+        let mut own = [0; 4];
+        let piece: &str = match letter {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '"' => "&quot;",
+            '\n' => "<br>",
+            '\r' => "",
+            other => other.encode_utf8(&mut own),
+        };
+        length += piece.chars().count();
+        if length > most {
+            break;
+        }
+        html.push_str(piece);
+    }
+    html
 }
 
 /// What a task would say.
 pub(super) fn of(spec: &TaskSpec, ground: &Ground<'_>, due: Option<Timestamp>) -> Preview {
     let account = ground.identities.salesforce.as_ref().map_or("", |it| it.account.as_str());
-    let (subject, text) = task(spec, ground, &mark(ground.handoff, account));
-    Preview { subject, text, due, priority: spec.priority.clone() }
+    let subject = subject(&spec.subject, ground);
+    let text = marked(&spec.text, ground, &mark(ground.handoff, account));
+    Preview { subject, text, due, priority: spec.priority.clone(), beside: Vec::new() }
+}
+
+/// What is made beside the task, each as a sentence.
+fn beside(spec: &HandoffSpec, ground: &Ground<'_>, calendar: &Calendar) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(task) = &spec.hubspot_task {
+        let due = calendar.add(ground.handoff.qualified_at, task.due);
+        let due = due.map_or_else(String::new, |due| format!(", due {due}"));
+        let queue =
+            task.queue.as_ref().map_or_else(String::new, |it| format!(", in the queue {it}"));
+        let (subject, kind, priority) = (subject(&task.subject, ground), &task.kind, task.priority);
+        all.push(format!("a HubSpot task {subject:?}, {kind}, priority {priority}{due}{queue}"));
+    }
+    if spec.hubspot_note.is_some() {
+        all.push("a HubSpot note".to_owned());
+    }
+    if let Some(CampaignSpec { id, status }) = &spec.campaign {
+        let status =
+            status.as_ref().map_or_else(String::new, |it| format!(", with the status {it:?}"));
+        all.push(format!("membership of the Salesforce campaign {id}{status}"));
+    }
+    all
 }
 
 /// What a task would say for a link, were it handed off now by `rule`, or as its open handoff was.
@@ -180,5 +246,30 @@ pub fn preview(
     let (_, calendar) = crate::handoff::level::calendar_of(spec, &seen);
     let due = calendar.add(handoff.qualified_at, task.due);
     let (base, records) = (&link.base, &link.records);
-    Some(of(task, &Ground { mapping, base, records, identities, handoff, earlier, now }, due))
+    let ground = Ground { mapping, base, records, identities, handoff, earlier, now };
+    let preview = of(task, &ground, due);
+    Some(Preview { beside: beside(spec, &ground, calendar), ..preview })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::html;
+
+    #[test]
+    fn a_plain_text_is_html_that_is_never_cut_within_an_entity() {
+        for (text, most, expected) in [
+            (
+                "Ada & Co <ada@example.com>\nScore: 61",
+                99,
+                "Ada &amp; Co &lt;ada@example.com&gt;<br>Score: 61",
+            ),
+            ("a\r\nb", 99, "a<br>b"),
+            ("\"ä\"", 99, "&quot;ä&quot;"),
+            ("ab&c", 6, "ab"),
+            ("ab&c", 7, "ab&amp;"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(html(text, most), expected, "{text:?}");
+        }
+    }
 }

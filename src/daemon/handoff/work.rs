@@ -1,4 +1,4 @@
-//! What handoffs ask for: the task, what HubSpot is told, escalations.
+//! What handoffs ask for: the task, further next steps, what HubSpot is told, escalations.
 //!
 //! Handoffs that are due are taken together, so that their calls are shared. What is about to be done
 //! and cannot be looked up afterwards is written down first.
@@ -11,11 +11,11 @@ use super::sight;
 use crate::daemon::directory::Owners;
 use crate::daemon::{Engine, Trouble};
 use crate::handoff::level::{Due, calendar_of, due, next};
-use crate::handoff::{Fact, FactKind, Handoff, State, What, Witness};
+use crate::handoff::{Fact, FactKind, Handoff, Progress, State, What, Witness};
 use crate::journal::{Commit, HandoffEntry, HandoffWork, LinkEntry};
-use crate::mapping::handoff::{Calendar, HandoffSpec};
+use crate::mapping::handoff::{Calendar, HandoffSpec, NextStep};
 use crate::mapping::{Facts, Mapping};
-use crate::record::PerSide;
+use crate::record::{PerSide, RecordRef, Side};
 
 /// Handoffs that are taken together.
 const BATCH: usize = 200;
@@ -33,7 +33,9 @@ pub struct Worked {
     pub taken: usize,
     /// Tasks that were made.
     pub tasks: usize,
-    /// Tasks that were found after an unclear outcome.
+    /// Further next steps that were taken.
+    pub next: usize,
+    /// Tasks and further next steps that were found after an unclear outcome.
     pub found: usize,
     /// Records of HubSpot that were told.
     pub told: usize,
@@ -85,18 +87,39 @@ impl Job {
 
     /// Whether it has to have a task and has none.
     pub fn wants_task(&self, now: Timestamp) -> bool {
-        let handoff = self.handoff();
-        let facts = &handoff.facts;
+        let facts = &self.handoff().facts;
         let asked = self.spec().is_some_and(|spec| spec.task.is_some());
-        if !asked || !facts.has(FactKind::Sent) || facts.has(FactKind::Tasked) {
+        if !asked || facts.has(FactKind::Tasked) {
             return false;
         }
-        let open = handoff.state().awaits_answer() || handoff.state() == State::Accepted;
         let refused = facts.of(FactKind::Taskless).next_back().map(|fact| fact.at);
         let assigned = facts.of(FactKind::Assigned).next_back().map(|fact| fact.at);
         let anew = refused.is_none_or(|refused| assigned.is_some_and(|at| at > refused));
-        let owned = assigned.is_some() || self.waited(now) >= PATIENCE;
-        open && anew && owned && self.link.is_some()
+        anew && self.is_ready(now) && self.link.is_some()
+    }
+
+    /// Whether somebody at sales has it, or will not get one soon, and still has to do something.
+    pub fn is_ready(&self, now: Timestamp) -> bool {
+        let handoff = self.handoff();
+        let open = handoff.state().awaits_answer() || handoff.state() == State::Accepted;
+        let owned = handoff.facts.has(FactKind::Assigned) || self.waited(now) >= PATIENCE;
+        handoff.facts.has(FactKind::Sent) && open && owned
+    }
+
+    /// Whether a further next step is to be made, or to be looked for.
+    pub fn wants_step(&self, step: NextStep, now: Timestamp) -> bool {
+        let asked = self.spec().is_some_and(|spec| spec.asks_for(step));
+        let open = match self.handoff().step(step) {
+            Progress::NotBegun => self.is_ready(now),
+            Progress::Begun(_) => true,
+            Progress::Done(_) | Progress::Failed(_) => false,
+        };
+        asked && open && self.link_record(step.side()).is_some()
+    }
+
+    /// The record that the link has on a side now.
+    pub fn link_record(&self, side: Side) -> Option<&RecordRef> {
+        self.link.as_ref()?.records.get(side).as_ref()
     }
 
     /// How long the record has been in Salesforce.
@@ -140,6 +163,7 @@ impl Engine {
         let identities = PerSide::from_fn(|side| self.side_states().get(side).identity.clone());
         self.outcomes(&mut jobs).await?;
         self.tasks(&mut jobs, &owners, &identities, &mut worked).await?;
+        self.next_steps(&mut jobs, &owners, &identities, &mut worked).await?;
         self.steps(&mut jobs, &owners, &mut worked).await?;
         self.notices(&mut jobs, &identities).await?;
         self.feed(&mut jobs, &mut worked).await?;
@@ -160,6 +184,7 @@ impl Engine {
             }
             sum.taken += worked.taken;
             sum.tasks += worked.tasks;
+            sum.next += worked.next;
             sum.found += worked.found;
             sum.told += worked.told;
             sum.steps += worked.steps;

@@ -16,7 +16,7 @@ impl Asked<'_> {
             return;
         }
         for (what, name) in self.mapping.handoff.iter().flat_map(|handoff| &handoff.feedback) {
-            let spot = || Spot::Feedback(what.key());
+            let spot = || Spot::Handoff("feedback", what.key());
             let Some(own) = self.schema.fields.get(name) else {
                 found.push(self.absent(spot(), name, true));
                 continue;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value as Json, json};
 use super::Checked;
 use crate::mapping::compile::find;
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::file::{TaskFile, unknown_name};
+use crate::mapping::file::{HubSpotTaskFile, TaskFile, unknown_name};
+use crate::mapping::handoff::NextStep;
 use crate::mapping::parse::At;
 use crate::mapping::template::Template;
 use crate::record::Side;
@@ -27,9 +28,41 @@ const KNOWN: &[(&str, &[&str])] = &[
 ];
 
 fn texts<'a>(checked: &Checked<'a>) -> impl Iterator<Item = &'a At<String>> {
-    let task = checked.file.handoff.as_ref().and_then(|handoff| handoff.task.as_ref());
+    let handoff = checked.file.handoff.as_ref();
+    let task = handoff.and_then(|handoff| handoff.task.as_ref());
     let of = |task: &'a At<TaskFile>| [&task.value.subject, &task.value.text];
-    task.map(of).into_iter().flatten()
+    let hubspot_task = handoff.and_then(|handoff| handoff.hubspot_task.as_ref());
+    let note = handoff.and_then(|handoff| handoff.hubspot_note.as_ref());
+    let own =
+        |task: &'a At<HubSpotTaskFile>| [task.value.subject.as_ref(), task.value.text.as_ref()];
+    task.map(of)
+        .into_iter()
+        .flatten()
+        .chain(hubspot_task.map(own).into_iter().flatten().flatten())
+        .chain(note.and_then(|note| note.value.text.as_ref()))
+}
+
+/// Each further next step is about a kind of record that it can be about.
+pub(super) fn steps_hold(checked: &Checked<'_>, findings: &mut Findings) {
+    let Some(handoff) = &checked.file.handoff else { return };
+    let steps = [
+        (NextStep::HubSpotTask, handoff.hubspot_task.as_ref().map(|it| &it.span)),
+        (NextStep::HubSpotNote, handoff.hubspot_note.as_ref().map(|it| &it.span)),
+        (NextStep::Campaign, handoff.campaign.as_ref().map(|it| &it.span)),
+    ];
+    for (step, span) in steps {
+        let Some(span) = span else { continue };
+        let sides = &checked.mapping.sides;
+        let (object, known) = match step.side() {
+            Side::HubSpot => (&sides.hubspot.object, &["contacts", "companies", "deals"][..]),
+            Side::Salesforce => (&sides.salesforce.object, &["Lead", "Contact"][..]),
+        };
+        if !known.contains(&object.as_str()) {
+            findings
+                .error("handoff", span, format!("{} cannot be about {object}", step.words()))
+                .help(format!("it can be about {}: leave the block out", known.join(", ")));
+        }
+    }
 }
 
 /// Looks up every name and renders each text with nothing known, and with something in each place.

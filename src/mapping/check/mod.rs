@@ -246,7 +246,7 @@ pub static REGISTRY: &[Check] = &[
         line: "the handoff can be carried out",
         long: "Something opens it, somebody gets it, calendars have hours, spans are of business \
                time, warnings come before their deadline and escalations name what exists.",
-        run: None,
+        run: Some(handoff::steps_hold),
     },
     Check {
         name: "template",

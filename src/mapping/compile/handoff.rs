@@ -1,23 +1,23 @@
 //! The block `[handoff]`.
 
+mod calendar;
+mod levels;
+mod next;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
 
 use super::{Declared, Sight, condition, within};
 use crate::mapping::condition::Condition;
 use crate::mapping::diagnostic::Findings;
 use crate::mapping::file::{
-    AssignToFile, AssignWord, AssignmentFile, CalendarFile, DateFile, DayWord, EscalateFile,
-    FeedbackFile, GoalWord, HandoffFile, HeirFile, HeirWord, LevelsFile, OccasionWord, ShapeWord,
-    TargetFile, TaskFile, TouchFile, TriggerBlock, TriggerFile, items, unknown_name,
+    AssignToFile, AssignWord, AssignmentFile, FeedbackFile, HandoffFile, OccasionWord, ShapeWord,
+    TargetFile, TouchFile, TriggerBlock, TriggerFile, items, unknown_name,
 };
 use crate::mapping::handoff::{
-    Act, Assignment, Calendar, Escalation, Exclusion, Feedback, Goal, Groups, HandoffSpec, Heir,
-    Hours, Level, Member, NoticeShape, Occasion, Region, Robin, ServiceLevels, Target, TaskSpec,
-    TouchSpec, VerdictSpec, Webhook,
+    Assignment, Exclusion, Feedback, Groups, HandoffSpec, Member, NoticeShape, Occasion, Robin,
+    Target, TouchSpec, VerdictSpec, Webhook,
 };
 use crate::mapping::model::{Field, Qualification, Stages};
 use crate::mapping::parse::{At, Texts};
@@ -28,9 +28,6 @@ const OWN_RULE: &str = "handoff";
 
 /// The check that finds most of what can be wrong here.
 const CODE: &str = "handoff";
-
-/// How long a task may take where the file does not say.
-const DUE: SignedDuration = SignedDuration::from_hours(4);
 
 /// What is compiled already.
 pub(super) struct Ground<'a> {
@@ -55,21 +52,31 @@ pub(super) fn compile(
 ) -> Option<HandoffSpec> {
     let rules = trigger(file, ground, qualifications, findings)?;
     let calendar = match &file.calendar {
-        Some(calendar) => calendar_of(&Keys::of_calendar(calendar), findings)?,
-        None => always(),
+        Some(calendar) => calendar::of_file(calendar, findings)?,
+        None => calendar::always(),
     };
     let assign = match &file.assign {
         Some(assign) => assignment(assign, ground, findings)?,
         None => Assignment::Rules,
     };
+    let task = file.task.as_ref().and_then(|task| next::task_of(task, findings));
     let spec = HandoffSpec {
         from_qualifications: !rules.contains(OWN_RULE),
         rules,
         exclude: exclusions(file, ground, findings),
-        task: file.task.as_ref().and_then(|task| task_of(task, findings)),
+        hubspot_task: file
+            .hubspot_task
+            .as_ref()
+            .and_then(|it| next::hubspot_task_of(it, file, task.as_ref(), findings)),
+        hubspot_note: file
+            .hubspot_note
+            .as_ref()
+            .and_then(|it| next::hubspot_note_of(it, file, task.as_ref(), findings)),
+        campaign: file.campaign.as_ref().and_then(|it| next::campaign_of(it, findings)),
+        task,
         calendar,
-        regions: regions(file, ground, findings),
-        levels: levels(file, &assign, findings),
+        regions: calendar::regions(file, ground, findings),
+        levels: levels::levels(file, &assign, findings),
         assign,
         touch: touch(file.touch.as_ref(), ground, findings),
         verdict: verdict(file, ground, findings),
@@ -265,23 +272,6 @@ fn span_of_time(text: &At<String>, findings: &mut Findings) -> Option<SignedDura
     found
 }
 
-fn task_of(file: &TaskFile, findings: &mut Findings) -> Option<TaskSpec> {
-    let subject = template(&file.subject, findings);
-    let text = template(&file.text, findings);
-    let due = file.due.as_ref().map_or(Some(DUE), |due| span_of_time(due, findings));
-    let or = |text: &Option<At<String>>, without: &str| {
-        text.as_ref().map_or_else(|| without.to_owned(), |text| text.value.clone())
-    };
-    Some(TaskSpec {
-        subject: subject?,
-        text: text?,
-        due: due?,
-        priority: or(&file.priority, "Normal"),
-        kind: file.r#type.as_ref().map(|kind| kind.value.clone()),
-        status: or(&file.status, "Not Started"),
-    })
-}
-
 fn template(text: &At<String>, findings: &mut Findings) -> Option<Template> {
     match Template::compile(&text.value) {
         Ok(template) => Some(template),
@@ -291,262 +281,6 @@ fn template(text: &At<String>, findings: &mut Findings) -> Option<Template> {
                 .error("template", &span, format!("this text cannot be read: {error}"))
                 .label("here")
                 .help("places for values are written {{ first_name }}, choices {% if company %} … {% endif %}");
-            None
-        }
-    }
-}
-
-/// The keys of a calendar, of the block or of a region.
-struct Keys<'a> {
-    zone: &'a At<String>,
-    hours: Option<&'a At<Texts>>,
-    days: Option<&'a At<Vec<At<DayWord>>>>,
-    holidays: &'a [At<DateFile>],
-}
-
-impl<'a> Keys<'a> {
-    fn of_calendar(file: &'a CalendarFile) -> Self {
-        Self {
-            zone: &file.zone,
-            hours: file.hours.as_ref(),
-            days: file.days.as_ref(),
-            holidays: items(&file.holidays),
-        }
-    }
-}
-
-/// Every hour counts.
-fn always() -> Calendar {
-    let week = std::array::from_fn(|_| vec![Hours { from: 0, to: 1_440 }]);
-    Calendar { zone: TimeZone::UTC, week, holidays: BTreeSet::new() }
-}
-
-fn calendar_of(keys: &Keys<'_>, findings: &mut Findings) -> Option<Calendar> {
-    let zone = TimeZone::get(&keys.zone.value);
-    if zone.is_err() {
-        findings
-            .error(CODE, &keys.zone.span, format!("there is no time zone {:?}", keys.zone.value))
-            .help("write it as in zone = \"Europe/Berlin\" or zone = \"UTC\"");
-    }
-    let hours = match keys.hours {
-        Some(texts) => hours_of(texts, findings)?,
-        None => vec![Hours { from: 9 * 60, to: 17 * 60 }],
-    };
-    let mut week: [Vec<Hours>; 7] = Default::default();
-    let weekdays = [0, 1, 2, 3, 4];
-    match keys.days {
-        Some(days) => {
-            if days.value.is_empty() && !findings.blame(&days.span) {
-                findings
-                    .error(CODE, &days.span, "a calendar without a day has no business time")
-                    .help("leave `days` out for Monday to Friday");
-            }
-            for day in &days.value {
-                week[day.value as usize].clone_from(&hours);
-            }
-        }
-        None => weekdays.into_iter().for_each(|day| week[day].clone_from(&hours)),
-    }
-    let mut holidays = BTreeSet::new();
-    for day in keys.holidays {
-        match day.value.0.parse::<Date>() {
-            Ok(date) => {
-                holidays.insert(date);
-            }
-            Err(_) => {
-                findings
-                    .error(CODE, &day.span, format!("{:?} is no day", day.value.0))
-                    .help("write it as in holidays = [\"2026-12-25\"]");
-            }
-        }
-    }
-    Some(Calendar { zone: zone.ok()?, week, holidays })
-}
-
-fn hours_of(texts: &Texts, findings: &mut Findings) -> Option<Vec<Hours>> {
-    let mut found: Vec<Hours> = Vec::new();
-    for text in &texts.0 {
-        let hours = text
-            .split_once(['-', '–'])
-            .and_then(|(from, to)| Some(Hours { from: minute(from)?, to: minute(to)? }));
-        let problem = match hours {
-            None => format!("{:?} are no hours", text.value),
-            Some(hours) if hours.from >= hours.to => {
-                format!("{:?} ends before it begins", text.value)
-            }
-            Some(hours) if found.last().is_some_and(|last| last.to > hours.from) => {
-                format!("{:?} begins before the hours before it end", text.value)
-            }
-            Some(hours) => {
-                found.push(hours);
-                continue;
-            }
-        };
-        findings
-            .error(CODE, &text.span, problem)
-            .help("write them in order, as in [\"09:00-12:30\", \"13:30-18:00\"]; midnight at the end is 24:00");
-        return None;
-    }
-    (!found.is_empty()).then_some(found)
-}
-
-fn minute(text: &str) -> Option<u16> {
-    let text = text.trim();
-    if text == "24:00" {
-        return Some(1_440);
-    }
-    let (hour, minute) = text.split_once(':')?;
-    let time = Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()?;
-    u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).ok()
-}
-
-fn regions(file: &HandoffFile, ground: &Ground<'_>, findings: &mut Findings) -> Vec<Region> {
-    once(items(&file.region).iter().map(|it| &it.name), "regions", findings);
-    items(&file.region)
-        .iter()
-        .filter_map(|it| {
-            let keys = Keys {
-                zone: &it.zone,
-                hours: it.hours.as_ref(),
-                days: it.days.as_ref(),
-                holidays: items(&it.holidays),
-            };
-            let calendar = calendar_of(&keys, findings);
-            Some(Region {
-                name: it.name.value.clone(),
-                when: condition(&it.when, &ground.sight(), findings)?,
-                calendar: calendar?,
-            })
-        })
-        .collect()
-}
-
-fn levels(file: &HandoffFile, assign: &Assignment, findings: &mut Findings) -> ServiceLevels {
-    let none = LevelsFile { touch: None, accept: None, lapse: None };
-    let levels = file.levels.as_ref().map_or(&none, |levels| &levels.value);
-    let mut level = |text: &Option<At<String>>| {
-        let within = span_of_time(text.as_ref()?, findings)?;
-        Some(Level { within })
-    };
-    let mut found = ServiceLevels {
-        touch: level(&levels.touch),
-        accept: level(&levels.accept),
-        lapse: level(&levels.lapse).map(|level| level.within),
-        escalations: Vec::new(),
-    };
-    if let (Some(lapse), Some(text)) = (found.lapse, &levels.lapse)
-        && [&found.touch, &found.accept].into_iter().flatten().any(|level| level.within > lapse)
-    {
-        findings
-            .error(CODE, &text.span, "it lapses before a deadline has passed")
-            .help("a handoff lapses when it is too late for everything: make `lapse` the longest");
-    }
-    once(items(&file.escalate).iter().map(|it| &it.name), "escalations", findings);
-    found.escalations = items(&file.escalate)
-        .iter()
-        .filter_map(|it| escalation(it, file, &found, assign, findings))
-        .collect();
-    found
-}
-
-fn escalation(
-    file: &At<EscalateFile>,
-    handoff: &HandoffFile,
-    levels: &ServiceLevels,
-    assign: &Assignment,
-    findings: &mut Findings,
-) -> Option<Escalation> {
-    let goal = match file.goal.value {
-        GoalWord::Touch => Goal::Touch,
-        GoalWord::Accept => Goal::Accept,
-    };
-    let level = match goal {
-        Goal::Touch => &levels.touch,
-        Goal::Accept => &levels.accept,
-    };
-    let Some(level) = level else {
-        let given = handoff.levels.as_ref().and_then(|levels| match goal {
-            Goal::Touch => levels.touch.as_ref(),
-            Goal::Accept => levels.accept.as_ref(),
-        });
-        // One that is there and cannot be read was told already.
-        if given.is_none() {
-            let message = format!("there is no deadline for the {}", goal.words());
-            findings.error(CODE, &file.goal.span, message).help("write it under [handoff.levels]");
-        }
-        return None;
-    };
-    let after = match (&file.before, &file.after) {
-        (Some(before), None) => {
-            let span = span_of_time(before, findings)?;
-            if span >= level.within || span.is_zero() {
-                findings
-                    .error(
-                        CODE,
-                        &before.span,
-                        "a warning comes between the beginning and the deadline",
-                    )
-                    .help("write less than the deadline's own time");
-                return None;
-            }
-            -span
-        }
-        (None, Some(after)) => span_of_time(after, findings)?,
-        _ => {
-            findings
-                .error(CODE, &file.span, "an escalation has either `before` or `after`")
-                .help("write before = \"1h\" for a warning, after = \"0m\" for a breach");
-            return None;
-        }
-    };
-    Some(Escalation {
-        name: file.name.value.clone(),
-        goal,
-        after,
-        act: act(file, handoff, assign, findings)?,
-    })
-}
-
-fn act(
-    file: &At<EscalateFile>,
-    handoff: &HandoffFile,
-    assign: &Assignment,
-    findings: &mut Findings,
-) -> Option<Act> {
-    match (&file.notice, &file.priority, &file.reassign) {
-        (Some(webhook), None, None) => {
-            let known = items(&handoff.webhook).iter().map(|it| it.name.value.as_str());
-            if !known.clone().any(|name| name == webhook.value) {
-                unknown_name(CODE, webhook, "webhook", known, findings);
-                return None;
-            }
-            Some(Act::Notice(webhook.value.clone()))
-        }
-        (None, Some(priority), None) => {
-            if handoff.task.is_none() {
-                findings
-                    .error(CODE, &priority.span, "there is no task to raise")
-                    .help("write a block [handoff.task]");
-                return None;
-            }
-            Some(Act::Priority(priority.value.clone()))
-        }
-        (None, None, Some(heir)) => match &heir.value {
-            HeirFile::Word(HeirWord::Next) => {
-                if !matches!(assign, Assignment::Robin(_)) {
-                    findings.error(CODE, &heir.span, "nobody takes turns, so nobody is next").help(
-                        "write to = \"turns\" under [handoff.assign], or name who takes over",
-                    );
-                    return None;
-                }
-                Some(Act::Reassign(Heir::Next))
-            }
-            HeirFile::Block(found) => Some(Act::Reassign(Heir::Target(target(found, findings)?))),
-        },
-        _ => {
-            findings
-                .error(CODE, &file.span, "an escalation does one thing")
-                .help("write one of `notice`, `priority` and `reassign`; two steps for two things");
             None
         }
     }

@@ -19,6 +19,12 @@ block! {
         assign: Option<At<AssignmentFile>>,
         /// The task that tells the owner what to do: a block `[handoff.task]` with `subject`, `text` and `due`.
         task: Option<At<TaskFile>>,
+        /// A task in HubSpot: a block `[handoff.hubspot_task]`.
+        hubspot_task: Option<At<HubSpotTaskFile>>,
+        /// A note in HubSpot: a block `[handoff.hubspot_note]`.
+        hubspot_note: Option<At<HubSpotNoteFile>>,
+        /// A campaign of Salesforce's: `campaign = { id = "701000000000001AAA", status = "Sent" }`.
+        campaign: Option<At<CampaignFile>>,
         /// Business time: a block `[handoff.calendar]` with `zone = "Europe/Berlin"` and `hours = "09:00-17:00"`. Without it, every hour counts.
         calendar: Option<At<CalendarFile>>,
         /// Business time for some records: blocks `[[handoff.region]]` with `name`, `when` and the keys of the calendar.
@@ -198,6 +204,56 @@ block! {
         /// The kind of task in the account's words, where its `Type` is used: `type = "Call"`.
         r#type: Option<At<String>>,
         /// Its status at the beginning: `status = "Not Started"` (without it).
+        status: Option<At<String>>,
+    }
+}
+
+words! {
+    /// How urgent a HubSpot task is.
+    HubSpotPriorityWord, "the priority of a HubSpot task" {
+        /// Not said.
+        Unsaid = "NONE",
+        /// Low.
+        Low = "LOW",
+        /// Medium.
+        Medium = "MEDIUM",
+        /// High.
+        High = "HIGH",
+    }
+}
+
+block! {
+    /// A task in HubSpot, exactly one for each handoff.
+    HubSpotTaskFile, "the block [handoff.hubspot_task]" {
+        /// Its subject: `subject = "Call {{ first_name }}"`. Without it, that of `[handoff.task]`.
+        subject: Option<At<String>>,
+        /// Its text: `text = "Qualified because {{ handoff.reason }}."`. Without it, that of `[handoff.task]`.
+        text: Option<At<String>>,
+        /// When it is due, in business time from the qualification: `due = "4h"`. Without it, as `[handoff.task]`.
+        due: Option<At<String>>,
+        /// Its priority: `priority = "HIGH"`. Without it, `"NONE"`.
+        priority: Option<At<HubSpotPriorityWord>>,
+        /// What is to be done: `type = "CALL"`, `"EMAIL"` or `"TODO"` (without it).
+        r#type: Option<At<String>>,
+        /// The id of the task queue that it goes into, from the address of the queue's page: `queue = "1234567"`.
+        queue: Option<At<String>>,
+    }
+}
+
+block! {
+    /// A note in HubSpot, exactly one for each handoff.
+    HubSpotNoteFile, "the block [handoff.hubspot_note]" {
+        /// Its text: `text = "Handed to {{ owner }}."`. Without it, that of `[handoff.task]`.
+        text: Option<At<String>>,
+    }
+}
+
+block! {
+    /// A campaign of Salesforce's that the person becomes a member of.
+    CampaignFile, "the block [handoff.campaign]" {
+        /// The campaign's id: `id = "701000000000001AAA"`.
+        id: At<String>,
+        /// The member's status, one of the campaign's own: `status = "Sent"`. Without it, the campaign's default.
         status: Option<At<String>>,
     }
 }

@@ -201,6 +201,25 @@ pub(super) fn primary_type(from: &str, to: &str) -> Option<u32> {
     })
 }
 
+/// The association type from an activity to what it is about. (developers.hubspot.com, "Association
+/// type IDs".)
+pub(super) fn activity_type(activity: &str, about: &str) -> Option<u32> {
+    Some(match (type_id(activity), type_id(about)) {
+        ("0-27", "0-1") => 204,
+        ("0-27", "0-2") => 192,
+        ("0-27", "0-3") => 216,
+        ("0-46", "0-1") => 202,
+        ("0-46", "0-2") => 190,
+        ("0-46", "0-3") => 214,
+        _ => return None,
+    })
+}
+
+/// Whether an object is an activity that is created here. No unique property identifies one.
+pub(super) fn is_activity(object: &str) -> bool {
+    matches!(type_id(object), "0-27" | "0-46")
+}
+
 /// The property that holds a record's time of modification.
 pub(super) fn modified_property(object: &str) -> &'static str {
     if type_id(object) == "0-1" { "lastmodifieddate" } else { "hs_lastmodifieddate" }

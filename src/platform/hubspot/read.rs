@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::paths::{modified_property, primary_type};
 use super::wire::{
-    AssociatedJson, AssociationsJson, BatchJson, ErrorJson, IdInput, InputsJson, ObjectJson,
-    PageJson, ReadJson, VersionJson, moment,
+    AssociatedJson, AssociationInput, AssociationsJson, BatchJson, ErrorJson, IdInput, InputsJson,
+    ObjectJson, PageJson, PagingJson, ReadJson, VersionJson, moment,
 };
 use super::{HubSpot, codes, lock, parse};
 use crate::platform::transport::{Call, Repeat};
@@ -293,19 +293,76 @@ impl HubSpot {
         to: &str,
         ids: &[String],
     ) -> Result<BTreeMap<String, String>, Error> {
-        let doing = format!("reading the {to} of {} {from}", ids.len());
+        let ids: Vec<AssociationInput<'_>> =
+            ids.iter().map(|id| AssociationInput { id, after: None }).collect();
+        let read = self.associations_of(from, to, ids).await?;
+        let primary = primary_type(from, to);
+        Ok(read.into_iter().filter_map(|one| pick(one, primary)).collect())
+    }
+
+    /// A page of the records that are associated with each of some.
+    async fn associations_of(
+        &self,
+        from: &str,
+        to: &str,
+        inputs: Vec<AssociationInput<'_>>,
+    ) -> Result<Vec<AssociatedJson>, Error> {
+        let doing = format!("reading the {to} of {} {from}", inputs.len());
         let path = self.paths.associations(from, to, "read");
-        let body = InputsJson { inputs: ids.iter().map(|id| IdInput { id }).collect() };
+        let body = InputsJson { inputs };
         let read: AssociationsJson = self.post(&self.associations, path, &body, &doing).await?;
         let is_none = |error: &ErrorJson| {
             error.sub_category.0.ends_with("NO_ASSOCIATIONS_FOUND")
                 || error.category.0 == "OBJECT_NOT_FOUND"
         };
-        if let Some(error) = read.errors.iter().find(|error| !is_none(error)) {
-            return Err(codes::whole(error, 207, &doing));
+        match read.errors.iter().find(|error| !is_none(error)) {
+            Some(error) => Err(codes::whole(error, 207, &doing)),
+            None => Ok(read.results),
         }
-        let primary = primary_type(from, to);
-        Ok(read.results.into_iter().filter_map(|one| pick(one, primary)).collect())
+    }
+
+    /// The live records that are associated with one of `ids` of type `to`, each with that id. They
+    /// are read, not searched for: one that was created a moment ago is there.
+    pub(super) async fn find_associated(
+        &self,
+        ask: &Ask,
+        to: &str,
+        ids: &[String],
+    ) -> Result<Vec<Record>, Error> {
+        let mut about: BTreeMap<String, String> = BTreeMap::new();
+        let mut waiting: Vec<(String, Option<String>)> =
+            ids.iter().map(|id| (id.clone(), None)).collect();
+        while !waiting.is_empty() {
+            let mut further = Vec::new();
+            for chunk in waiting.chunks(BATCH) {
+                let inputs = chunk
+                    .iter()
+                    .map(|(id, after)| AssociationInput { id, after: after.as_deref() })
+                    .collect();
+                for one in self.associations_of(to, &ask.object, inputs).await? {
+                    let after = one.paging.as_ref().and_then(PagingJson::after);
+                    if let Some(after) = after {
+                        further.push((one.from.id.0.clone(), Some(after.to_owned())));
+                    }
+                    let found = one.to.into_iter().map(|to| to.to_object_id.0);
+                    about.extend(found.map(|id| (id, one.from.id.0.clone())));
+                }
+            }
+            waiting = further;
+        }
+        let field = format!("{ASSOCIATIONS}{to}");
+        let mut ask = ask.clone();
+        ask.fields.remove(&field);
+        let found: Vec<String> = about.keys().cloned().collect();
+        let read = self.read_all(&ask, &found).await?;
+        let live = read.into_iter().flatten().filter(|record| !record.deleted);
+        Ok(live
+            .map(|mut record| {
+                let of = about.get(&record.key.id).cloned();
+                record.fields.insert(field.clone(), of.map_or(Raw::Null, Raw::Text));
+                record
+            })
+            .collect())
     }
 
     /// A page of all live records.

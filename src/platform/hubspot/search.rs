@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HubSpot;
 use super::paths::{modified_property, type_id};
-use super::read::{BATCH, cursor, place, polled};
+use super::read::{ASSOCIATIONS, BATCH, cursor, place, polled};
 use super::wire::{FilterJson, GroupJson, ObjectJson, PageJson, SearchJson, SortJson, moment};
 use crate::platform::{Ask, Cursor, Error, FieldKind, ObjectSchema, Polled};
 use crate::record::{Change, ChangeKind, Record, RecordRef, Source};
@@ -194,6 +194,10 @@ impl HubSpot {
             values.iter().filter(|value| !value.trim().is_empty()).cloned().collect();
         if values.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(to) = field.strip_prefix(ASSOCIATIONS) {
+            let ids: Vec<String> = values.into_iter().collect();
+            return self.find_associated(ask, to, &ids).await;
         }
         let mut ask = ask.clone();
         ask.fields.insert(field.to_owned());

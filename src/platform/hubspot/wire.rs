@@ -184,8 +184,7 @@ pub(super) struct PageJson<T> {
 
 impl<T> PageJson<T> {
     pub fn after(&self) -> Option<&str> {
-        let after = &self.paging.as_ref()?.next.as_ref()?.after.0;
-        Some(after.as_str()).filter(|after| !after.is_empty())
+        self.paging.as_ref()?.after()
     }
 }
 
@@ -193,6 +192,13 @@ impl<T> PageJson<T> {
 #[serde(default)]
 pub(super) struct PagingJson {
     pub next: Option<NextJson>,
+}
+
+impl PagingJson {
+    pub fn after(&self) -> Option<&str> {
+        let after = &self.next.as_ref()?.after.0;
+        Some(after.as_str()).filter(|after| !after.is_empty())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -215,6 +221,7 @@ pub(super) struct AssociationsJson {
 pub(super) struct AssociatedJson {
     pub from: IdJson,
     pub to: Vec<ToJson>,
+    pub paging: Option<PagingJson>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -303,6 +310,28 @@ pub(super) struct TokenInfoJson {
 #[derive(Debug, Serialize)]
 pub(super) struct InputsJson<T> {
     pub inputs: Vec<T>,
+}
+
+/// Whose associations are read, and from where on.
+#[derive(Debug, Serialize)]
+pub(super) struct AssociationInput<'a> {
+    pub id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<&'a str>,
+}
+
+/// A new record with its associations.
+#[derive(Debug, Serialize)]
+pub(super) struct CreateJson<'a> {
+    pub properties: &'a BTreeMap<String, String>,
+    pub associations: Vec<EdgeJson<'a>>,
+}
+
+/// An association that a new record is created with.
+#[derive(Debug, Serialize)]
+pub(super) struct EdgeJson<'a> {
+    pub to: IdInput<'a>,
+    pub types: [LabelJson; 1],
 }
 
 #[derive(Debug, Serialize)]

@@ -11,6 +11,7 @@
 
 mod associate;
 mod batch;
+mod create;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use futures_util::future::join_all;
 use http::Method;
 
 use self::batch::{Group, Item, Kind, Sent, failed, read_answer, refuse_all, silent, split};
+use self::create::creates_activity;
 use super::HubSpot;
 use super::codes::{Ruling, rule};
 use super::read::{ASSOCIATIONS, BATCH};
@@ -37,6 +39,7 @@ impl HubSpot {
         for (place, outcome) in self.send_groups(&groups, within).await {
             outcomes[place] = Some(outcome);
         }
+        self.create_activities(writes, &mut outcomes).await;
         self.insist(writes, &mut outcomes).await;
         self.write_associations(writes, &mut outcomes).await;
         outcomes
@@ -234,6 +237,9 @@ fn grouped(writes: &[Write]) -> (BTreeMap<Group, Vec<Item>>, Vec<Option<Outcome>
     let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
     let mut groups: BTreeMap<Group, Vec<Item>> = BTreeMap::new();
     for (place, write) in writes.iter().enumerate() {
+        if creates_activity(write) {
+            continue;
+        }
         if write.action == Action::Create {
             outcomes[place] = Some(Outcome::Refused(unfounded(write)));
             continue;
@@ -248,7 +254,7 @@ fn grouped(writes: &[Write]) -> (BTreeMap<Group, Vec<Item>>, Vec<Option<Outcome>
 
 /// How many calls it takes to write `writes` where none is refused: their batches, two more for stages
 /// that go back (cleared, and written again), and two for each association (what it is now, and the
-/// change).
+/// change). An activity is created with its associations in one.
 pub(super) fn calls(writes: &[Write]) -> u64 {
     let (groups, _) = grouped(writes);
     let batches: usize = groups.values().map(|items| items.len().div_ceil(BATCH)).sum();
@@ -257,10 +263,13 @@ pub(super) fn calls(writes: &[Write]) -> u64 {
         *back.entry(&write.object).or_default() += 1;
     }
     let again: usize = back.values().map(|count| 2 * count.div_ceil(BATCH)).sum();
-    let associations = writes.iter().filter(|write| !matches!(write.action, Action::Delete { .. }));
+    let created = writes.iter().filter(|write| creates_activity(write)).count();
+    let associated =
+        |write: &&Write| !matches!(write.action, Action::Delete { .. } | Action::Create);
+    let associations = writes.iter().filter(associated);
     let associations = associations.flat_map(|write| write.fields.keys());
     let associations = associations.filter(|name| name.starts_with(ASSOCIATIONS)).count();
-    (batches + again + 2 * associations) as u64
+    (batches + again + created + 2 * associations) as u64
 }
 
 /// The part of a write that goes into a batch, if there is any.
@@ -284,7 +293,7 @@ fn plain_part(place: usize, write: &Write) -> (Group, Option<Item>) {
     (Group { object: write.object.clone(), kind }, item)
 }
 
-/// Everything that is created in HubSpot carries the id of the record across, so that a repetition
+/// Every record that is created in HubSpot carries the id of the record across, so that a repetition
 /// finds it.
 fn unfounded(write: &Write) -> Refusal {
     Refusal {

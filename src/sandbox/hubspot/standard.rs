@@ -173,6 +173,7 @@ hs_task_status enumeration/select Task status
 hs_task_priority enumeration/select Priority
 hs_task_type enumeration/select Task type
 hs_task_reminders string/text Reminders
+hs_queue_membership_ids enumeration/checkbox Queue
 hs_task_completion_date datetime/date! Completed at
 hs_task_completion_count number/number! Completion count
 hs_task_is_completed number/number! Is completed
@@ -296,6 +297,8 @@ fn choices(object: Object, property: &mut Property) {
         "hs_task_priority" => {
             &[("NONE", "None"), ("LOW", "Low"), ("MEDIUM", "Medium"), ("HIGH", "High")]
         }
+        // The account has one queue of tasks. A queue's id is a number.
+        "hs_queue_membership_ids" => &[("14512", "Inbound")],
         "hs_task_type" => {
             &[("TODO", "To-do"), ("CALL", "Call"), ("EMAIL", "Email"), ("LINKED_IN", "LinkedIn")]
         }

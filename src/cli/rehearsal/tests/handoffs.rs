@@ -1,5 +1,7 @@
 //! The handoff from one end to the other.
 
+mod next;
+
 use super::*;
 use crate::daemon::handoff::Worked;
 use crate::handoff::{FactKind, Handoff, How, Owner, State, Touch, story};
@@ -76,6 +78,11 @@ fn tasks(sandbox: &Sandbox) -> Vec<(Id, String, String)> {
 
 fn lead(sandbox: &Sandbox) -> Id {
     sandbox.world().salesforce.records("Lead").next().unwrap().id.clone()
+}
+
+/// Arms a fault that strikes the next call to a platform.
+fn struck(sandbox: &Sandbox, fault: &str, side: crate::sandbox::fault::Side) {
+    sandbox.world().faults.arm(fault, Some(side), Strike::Next(1)).unwrap();
 }
 
 fn told(sandbox: &Sandbox, contact: u64, name: &str) -> String {
@@ -177,11 +184,7 @@ async fn a_task_whose_answer_was_lost_is_found_and_not_repeated() {
         contact(&sandbox, "ada@example.com", &[]);
         wait(30).await;
         pass(&engine).await;
-        sandbox
-            .world()
-            .faults
-            .arm(fault, Some(crate::sandbox::fault::Side::Salesforce), Strike::Next(1))
-            .unwrap();
+        struck(&sandbox, fault, crate::sandbox::fault::Side::Salesforce);
         let worked = engine.hand_off_due().await.unwrap();
         assert_eq!((worked.taken, worked.tasks), (1, 0), "{fault}");
         sandbox.world().faults.disarm_all();
@@ -203,11 +206,7 @@ async fn a_task_that_had_no_effect_is_made_once_it_can_be() {
         contact(&sandbox, "ada@example.com", &[]);
         wait(30).await;
         pass(&engine).await;
-        sandbox
-            .world()
-            .faults
-            .arm(fault, Some(crate::sandbox::fault::Side::Salesforce), Strike::Next(1))
-            .unwrap();
+        struck(&sandbox, fault, crate::sandbox::fault::Side::Salesforce);
         engine.hand_off_due().await.unwrap();
         sandbox.world().faults.disarm_all();
         wait(60).await;

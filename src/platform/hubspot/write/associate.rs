@@ -28,8 +28,9 @@ impl HubSpot {
                 .iter()
                 .filter_map(|(name, value)| Some((name.strip_prefix(ASSOCIATIONS)?, value)))
                 .collect();
-            let is_archive = matches!(write.action, Action::Delete { .. });
-            (!fields.is_empty() && !is_archive)
+            // An archived record has none, and a new activity was created with its own.
+            let is_done = matches!(write.action, Action::Delete { .. } | Action::Create);
+            (!fields.is_empty() && !is_done)
                 .then(|| (place, write.object.as_str(), id.clone(), fields))
         });
         let jobs = jobs.map(|(place, object, id, fields)| async move {

@@ -225,3 +225,53 @@ fn values_are_written_as_text() {
         assert_eq!(text(&value), written);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_activity_is_created_with_what_it_is_about_and_never_repeated() {
+    let create = |object: &str, about: &str| Write {
+        object: object.into(),
+        action: Action::Create,
+        fields: [("hs_timestamp", "2026-11-22T09:00:00Z"), (about, "7")]
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), Raw::text(v)))
+            .collect(),
+        clear_first: [].into(),
+        options: WriteOptions::default(),
+    };
+    let (hubspot, fake) =
+        Fake::client(|_, body| match body["associations"][0]["to"]["id"].as_str() {
+            Some("7") => Ok((201, json!({"id": "404"}))),
+            other => panic!("{other:?}"),
+        });
+    let writes = [
+        create("tasks", "associations.contacts"),
+        create("notes", "associations.deals"),
+        create("tasks", "associations.tickets"),
+        create("contacts", "associations.companies"),
+    ];
+    let outcomes = hubspot.write(&writes).await;
+    let done = |outcome: &Outcome| matches!(outcome, Outcome::Done { id, created: true, .. } if id == "404");
+    assert!(done(&outcomes[0]) && done(&outcomes[1]), "{outcomes:?}");
+    for (outcome, code) in outcomes[2..].iter().zip(["NO_ASSOCIATION", "NO_KEY"]) {
+        assert!(matches!(outcome, Outcome::Refused(it) if it.code == code), "{outcome:?}");
+    }
+    let mut asked: Vec<String> = fake
+        .asked()
+        .into_iter()
+        .map(|(call, body)| format!("{call} {}", body["associations"][0]["types"][0]))
+        .collect();
+    asked.sort();
+    insta::assert_snapshot!(asked.join("\n"), @r#"
+    POST /crm/v3/objects/notes {"associationCategory":"HUBSPOT_DEFINED","associationTypeId":214}
+    POST /crm/v3/objects/tasks {"associationCategory":"HUBSPOT_DEFINED","associationTypeId":204}
+    "#);
+    assert_eq!(calls(&writes[..2]), 2);
+
+    let (hubspot, fake) = Fake::client(|_, _| Ok((201, json!({"properties": {}}))));
+    let outcome = hubspot.write(&writes[..1]).await.remove(0);
+    assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+    assert_eq!(fake.calls().len(), 1, "it was not repeated");
+    let (hubspot, _) = Fake::client(|_, _| Err(NetError::not_sent("refused")));
+    let outcome = hubspot.write(&writes[..1]).await.remove(0);
+    assert!(matches!(outcome, Outcome::NotDone(_)), "{outcome:?}");
+}

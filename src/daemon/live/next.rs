@@ -1,0 +1,141 @@
+//! What a handoff's further next steps name: is it there, and can it be used?
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Misfit;
+use crate::mapping::handoff::{CampaignSpec, HubSpotTaskSpec, NextStep};
+use crate::mapping::{Mapping, Spot};
+use crate::platform::{Ask, Error, ErrorKind, Platform};
+use crate::record::{PerSide, Raw};
+
+/// Compares what the mapping's further next steps name with both accounts.
+pub(super) async fn steps_fit(
+    mapping: &Mapping,
+    platforms: &PerSide<Arc<dyn Platform>>,
+    found: &mut Vec<Misfit>,
+) -> Result<(), Error> {
+    let Some(spec) = &mapping.handoff else { return Ok(()) };
+    let mut telling = Telling { mapping, found };
+    if let Some(task) = &spec.hubspot_task {
+        telling.task_fits(task, platforms.hubspot.as_ref()).await?;
+    }
+    if let Some(campaign) = &spec.campaign {
+        telling.campaign_fits(campaign, platforms.salesforce.as_ref()).await?;
+    }
+    Ok(())
+}
+
+struct Telling<'a> {
+    mapping: &'a Mapping,
+    found: &'a mut Vec<Misfit>,
+}
+
+impl Telling<'_> {
+    fn tell(
+        &mut self,
+        (step, key): (NextStep, &'static str),
+        (object, field): (&str, Option<&str>),
+        hinders: bool,
+        what: String,
+        help: impl Into<String>,
+    ) {
+        self.found.push(Misfit {
+            mapping: self.mapping.name.clone(),
+            side: step.side(),
+            object: object.to_owned(),
+            field: field.map(str::to_owned),
+            hinders,
+            what,
+            help: Some(help.into()),
+            spot: Spot::Handoff(step.key(), key),
+        });
+    }
+
+    async fn task_fits(
+        &mut self,
+        task: &HubSpotTaskSpec,
+        hubspot: &dyn Platform,
+    ) -> Result<(), Error> {
+        let step = NextStep::HubSpotTask;
+        let schema = match hubspot.schema("tasks").await {
+            Ok(schema) => schema,
+            Err(error) if is_refusal(&error) => {
+                let what = format!("the account does not describe tasks: {}", error.message);
+                let help = error.hint.unwrap_or_else(|| "let the app see tasks".to_owned());
+                self.tell((step, ""), ("tasks", None), true, what, help);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        for (key, name, value) in [
+            ("type", "hs_task_type", Some(task.kind.as_str())),
+            ("priority", "hs_task_priority", Some(task.priority)),
+            ("queue", "hs_queue_membership_ids", task.queue.as_deref()),
+        ] {
+            let Some(value) = value else { continue };
+            let place = ("tasks", Some(name));
+            let Some(field) = schema.fields.get(name) else {
+                let what = format!("HubSpot tasks has no field `{name}`");
+                self.tell((step, key), place, true, what, format!("leave `{key}` out"));
+                continue;
+            };
+            let known: Vec<&str> = field.choices.iter().map(|it| it.value.as_str()).collect();
+            if !known.is_empty() && !known.contains(&value) {
+                let what = format!("HubSpot tasks's `{name}` has no choice {value:?}");
+                let help = format!("write one of {}", known.join(", "));
+                self.tell((step, key), place, true, what, help);
+            } else if !field.updatable {
+                let what = format!("HubSpot tasks's `{name}` cannot be written");
+                self.tell((step, key), place, true, what, format!("leave `{key}` out"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn campaign_fits(
+        &mut self,
+        campaign: &CampaignSpec,
+        salesforce: &dyn Platform,
+    ) -> Result<(), Error> {
+        let step = NextStep::Campaign;
+        let right = "give the signed-in user the right to read campaigns and the permission \
+                     \"Marketing User\"";
+        if let Err(error) = salesforce.schema("CampaignMember").await {
+            if !is_refusal(&error) {
+                return Err(error);
+            }
+            let what = format!("the account does not describe CampaignMember: {}", error.message);
+            self.tell((step, "id"), ("CampaignMember", None), true, what, right);
+            return Ok(());
+        }
+        let ask = Ask {
+            object: "Campaign".to_owned(),
+            fields: ["IsActive".to_owned()].into(),
+            stamps: BTreeSet::new(),
+        };
+        let read = match salesforce.read(&ask, std::slice::from_ref(&campaign.id)).await {
+            Ok(read) => read.into_iter().next().flatten().filter(|record| !record.deleted),
+            Err(error) if is_refusal(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let place = ("Campaign", None);
+        match read {
+            None => {
+                let what = format!("Salesforce has no Campaign {}, or hides it", campaign.id);
+                let help = format!("correct the id, or {right}");
+                self.tell((step, "id"), place, true, what, help);
+            }
+            Some(record) if *record.get("IsActive") == Raw::Bool(false) => {
+                let what = format!("Salesforce's Campaign {} is not active", campaign.id);
+                self.tell((step, "id"), place, false, what, "activate it, or name another one");
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Request | ErrorKind::Stop)
+}
