@@ -369,6 +369,8 @@ pub struct TouchSpec {
     pub calls: bool,
     /// Whether a logged outbound e-mail counts.
     pub emails: bool,
+    /// Whether calls and e-mails that a person logged in HubSpot count, too.
+    pub hubspot: bool,
 }
 
 /// What counts as sales' answer.

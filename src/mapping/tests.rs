@@ -297,6 +297,7 @@ notice = "sales"
 [handoff.touch]
 status = "stage"
 new = ["lead"]
+hubspot = true
 
 [handoff.answer]
 returned = "stage == 'lead'"

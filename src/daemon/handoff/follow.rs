@@ -1,4 +1,5 @@
-//! What salespeople did, and what became of it: asks Salesforce for changed tasks and opportunities.
+//! What salespeople did, and what became of it: asks Salesforce for changed tasks and opportunities,
+//! and HubSpot for logged calls and e-mails where the mapping says that those count.
 //!
 //! Each listing has a cursor of its own, which moves in the same commit as what the listing showed.
 
@@ -33,8 +34,8 @@ const TASK: [&str; 9] = [
 /// What is read of an opportunity.
 const OPPORTUNITY: [&str; 4] = ["StageName", "IsClosed", "IsWon", "Amount"];
 
-/// The name of both cursors.
-const STREAM: &str = "handoff";
+/// The name of all these cursors.
+pub(super) const STREAM: &str = "handoff";
 
 /// News that go into one commit.
 const AT_ONCE: usize = 500;
@@ -42,13 +43,13 @@ const AT_ONCE: usize = 500;
 /// What a round of following found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Followed {
-    /// Tasks and opportunities that were listed.
+    /// Tasks, opportunities, calls and e-mails that were listed.
     pub listed: usize,
     /// Facts about handoffs.
     pub news: usize,
 }
 
-type Seen = (Change, Option<Record>);
+pub(super) type Seen = (Change, Option<Record>);
 
 impl Engine {
     /// Reads what changed of tasks and opportunities to its present end.
@@ -76,17 +77,19 @@ impl Engine {
             };
             self.follow_object(&ask, name, &mappings, &mut followed).await?;
         }
+        self.follow_logged(&mappings, &mut followed).await?;
         Ok(followed)
     }
 
-    async fn follow_object(
+    /// Reads what changed of one object to its present end.
+    pub(super) async fn follow_object(
         &self,
         ask: &Ask,
         name: CursorName,
         mappings: &[std::sync::Arc<Mapping>],
         followed: &mut Followed,
     ) -> Result<(), Trouble> {
-        let side = Side::Salesforce;
+        let side = name.side;
         loop {
             let before = self.journal.cursor(name.clone()).await?.map(|entry| Cursor(entry.place));
             let since = match &before {
@@ -99,12 +102,18 @@ impl Engine {
             let seen: Vec<Seen> = page.changes.into_iter().zip(page.seen).collect();
             followed.listed += seen.len();
             let mut news = Vec::new();
-            if ask.object == "Task" {
-                for mapping in mappings {
-                    news.extend(self.of_tasks(mapping, &seen).await?);
+            match (side, ask.object.as_str()) {
+                (Side::HubSpot, object) => {
+                    for mapping in mappings {
+                        news.extend(self.of_logged(mapping, object, &seen).await?);
+                    }
                 }
-            } else {
-                news.extend(self.of_opportunities(&seen).await?);
+                (Side::Salesforce, "Task") => {
+                    for mapping in mappings {
+                        news.extend(self.of_tasks(mapping, &seen).await?);
+                    }
+                }
+                (Side::Salesforce, _) => news.extend(self.of_opportunities(&seen).await?),
             }
             followed.news += news.len();
             let now = self.clock.now();
@@ -175,13 +184,17 @@ impl Engine {
         Ok(news)
     }
 
-    async fn handoffs(&self, link: crate::record::LinkId) -> Result<Vec<Handoff>, Trouble> {
+    /// A link's handoffs.
+    pub(super) async fn handoffs(
+        &self,
+        link: crate::record::LinkId,
+    ) -> Result<Vec<Handoff>, Trouble> {
         let entries = self.journal.handoffs_of(vec![link]).await?;
         Ok(entries.into_iter().flatten().map(|entry| entry.handoff).collect())
     }
 
     /// A fact for the handoff to which it belongs, unless that says as much already.
-    fn news_of(&self, handoffs: &[Handoff], fact: Fact) -> Option<HandoffNews> {
+    pub(super) fn news_of(&self, handoffs: &[Handoff], fact: Fact) -> Option<HandoffNews> {
         let handoff = &handoffs[belongs(handoffs, fact.at)?];
         let known = handoff.facts.of(fact.what.kind()).any(|known| known == &fact);
         let look = self.clock.now();

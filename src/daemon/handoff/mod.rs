@@ -2,12 +2,14 @@
 //!
 //! Settlements tell what became of a record (`advance`): it qualified, it is in Salesforce, somebody
 //! owns it, its status moved. That goes into the same commit as the settlement's base. What the
-//! handoff itself asks for is `work`: the task, what HubSpot is told, escalations. `follow` asks
-//! Salesforce what salespeople did. None of it delays a settlement.
+//! handoff itself asks for is `work`: the task, further next steps (`next`), what HubSpot is told,
+//! escalations. `follow` asks Salesforce what salespeople did, and `logged` HubSpot. None of it
+//! delays a settlement.
 
 mod advance;
 mod feed;
 mod follow;
+mod logged;
 mod next;
 mod notice;
 mod receiver;

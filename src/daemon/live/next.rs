@@ -1,4 +1,4 @@
-//! What a handoff's further next steps name: is it there, and can it be used?
+//! What a handoff's further next steps and touches need: is it there, and can it be used?
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use super::Misfit;
 use crate::mapping::handoff::{CampaignSpec, HubSpotTaskSpec, NextStep};
 use crate::mapping::{Mapping, Spot};
 use crate::platform::{Ask, Error, ErrorKind, Platform};
-use crate::record::{PerSide, Raw};
+use crate::record::{PerSide, Raw, Side};
 
-/// Compares what the mapping's further next steps name with both accounts.
+/// Compares what the mapping's further next steps and touches need with both accounts.
 pub(super) async fn steps_fit(
     mapping: &Mapping,
     platforms: &PerSide<Arc<dyn Platform>>,
@@ -17,6 +17,9 @@ pub(super) async fn steps_fit(
 ) -> Result<(), Error> {
     let Some(spec) = &mapping.handoff else { return Ok(()) };
     let mut telling = Telling { mapping, found };
+    if spec.touch.hubspot {
+        telling.touches_fit(platforms.hubspot.as_ref()).await?;
+    }
     if let Some(task) = &spec.hubspot_task {
         telling.task_fits(task, platforms.hubspot.as_ref()).await?;
     }
@@ -50,6 +53,26 @@ impl Telling<'_> {
             help: Some(help.into()),
             spot: Spot::Handoff(step.key(), key),
         });
+    }
+
+    async fn touches_fit(&mut self, hubspot: &dyn Platform) -> Result<(), Error> {
+        for object in ["calls", "emails"] {
+            match hubspot.schema(object).await {
+                Ok(_) => {}
+                Err(error) if is_refusal(&error) => self.found.push(Misfit {
+                    mapping: self.mapping.name.clone(),
+                    side: Side::HubSpot,
+                    object: object.to_owned(),
+                    field: None,
+                    hinders: true,
+                    what: format!("the account does not describe {object}: {}", error.message),
+                    help: error.hint,
+                    spot: Spot::Handoff("touch", "hubspot"),
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn task_fits(

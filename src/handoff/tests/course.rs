@@ -173,7 +173,13 @@ fn each_step_is_due_once_and_a_late_warning_is_left_out() {
 
 fn spec() -> TouchSpec {
     let new = BTreeSet::from(["open".to_owned()]);
-    TouchSpec { status: Some(("lead_status".into(), new)), tasks: true, calls: true, emails: true }
+    TouchSpec {
+        status: Some(("lead_status".into(), new)),
+        tasks: true,
+        calls: true,
+        emails: true,
+        hubspot: true,
+    }
 }
 
 #[test]
@@ -224,7 +230,8 @@ fn only_what_a_salesperson_does_is_a_touch() {
         });
         assert_eq!(found, method, "{deed:?}");
     }
-    let quiet = TouchSpec { status: None, tasks: false, calls: false, emails: false };
+    let quiet =
+        TouchSpec { status: None, tasks: false, calls: false, emails: false, hubspot: false };
     let deed = |act| Deed { at: monday(10, 0), side: Side::Salesforce, by: person(), act };
     assert_eq!(touch(&quiet, &deed(status(Some("open"), Some("working")))), None);
     assert_eq!(touch(&quiet, &deed(task(ann(), TaskKind::Plain))), None);

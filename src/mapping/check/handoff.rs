@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Checked;
 use crate::mapping::compile::find;
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::file::{HubSpotTaskFile, TaskFile, unknown_name};
+use crate::mapping::file::{HandoffFile, HubSpotTaskFile, TaskFile, unknown_name};
 use crate::mapping::handoff::NextStep;
 use crate::mapping::parse::At;
 use crate::mapping::template::Template;
@@ -42,9 +42,23 @@ fn texts<'a>(checked: &Checked<'a>) -> impl Iterator<Item = &'a At<String>> {
         .chain(note.and_then(|note| note.value.text.as_ref()))
 }
 
+/// Calls and e-mails that HubSpot shows are of contacts.
+fn touches_hold(checked: &Checked<'_>, handoff: &HandoffFile, findings: &mut Findings) {
+    let asked = handoff.touch.as_ref().and_then(|touch| touch.value.hubspot.as_ref());
+    let object = &checked.mapping.sides.hubspot.object;
+    if let Some(asked) = asked.filter(|asked| asked.value)
+        && object != "contacts"
+    {
+        findings
+            .error("handoff", &asked.span, format!("nobody calls or writes to {object}"))
+            .help("calls and e-mails in HubSpot count for contacts: leave it out");
+    }
+}
+
 /// Each further next step is about a kind of record that it can be about.
 pub(super) fn steps_hold(checked: &Checked<'_>, findings: &mut Findings) {
     let Some(handoff) = &checked.file.handoff else { return };
+    touches_hold(checked, handoff, findings);
     let steps = [
         (NextStep::HubSpotTask, handoff.hubspot_task.as_ref().map(|it| &it.span)),
         (NextStep::HubSpotNote, handoff.hubspot_note.as_ref().map(|it| &it.span)),

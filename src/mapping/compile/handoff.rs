@@ -289,7 +289,7 @@ fn template(text: &At<String>, findings: &mut Findings) -> Option<Template> {
 fn touch(file: Option<&At<TouchFile>>, ground: &Ground<'_>, findings: &mut Findings) -> TouchSpec {
     let yes = |key: Option<&At<bool>>| key.is_none_or(|key| key.value);
     let Some(file) = file else {
-        return TouchSpec { status: None, tasks: true, calls: true, emails: true };
+        return TouchSpec { status: None, tasks: true, calls: true, emails: true, hubspot: false };
     };
     let status = match (&file.status, &file.new) {
         (Some(status), Some(new)) => status_of(status, new, ground, findings),
@@ -306,6 +306,7 @@ fn touch(file: Option<&At<TouchFile>>, ground: &Ground<'_>, findings: &mut Findi
         tasks: yes(file.tasks.as_ref()),
         calls: yes(file.calls.as_ref()),
         emails: yes(file.emails.as_ref()),
+        hubspot: file.hubspot.as_ref().is_some_and(|key| key.value),
     }
 }
 

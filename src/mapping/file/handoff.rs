@@ -397,6 +397,8 @@ block! {
         calls: Option<At<bool>>,
         /// Whether a logged outbound e-mail counts: `emails = true` (without it).
         emails: Option<At<bool>>,
+        /// Whether calls and e-mails that a person logged in HubSpot count, too: `hubspot = true`. Without it, those in Salesforce only.
+        hubspot: Option<At<bool>>,
     }
 }
 

@@ -181,6 +181,8 @@ pub(super) fn type_id(object: &str) -> &str {
         "line_item" | "line_items" | "0-8" => "0-8",
         "task" | "tasks" | "0-27" => "0-27",
         "note" | "notes" | "0-46" => "0-46",
+        "call" | "calls" | "0-48" => "0-48",
+        "email" | "emails" | "0-49" => "0-49",
         "lead" | "leads" | "0-136" => "0-136",
         other => other,
     }

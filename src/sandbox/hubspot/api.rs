@@ -384,7 +384,7 @@ fn scopes(target: &Target, method: &str) -> Vec<&'static str> {
         (Object::Company, true) => "crm.objects.companies.write",
         (Object::Deal, false) => "crm.objects.deals.read",
         (Object::Deal, true) => "crm.objects.deals.write",
-        // There is no scope for tasks and notes: they go by contacts.
+        // There is no scope for tasks, notes, calls and e-mails: they go by contacts.
         (_, false) => "crm.objects.contacts.read",
         (_, true) => "crm.objects.contacts.write",
     };

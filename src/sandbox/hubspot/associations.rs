@@ -42,8 +42,8 @@ const fn pair(
 
 /// The types that HubSpot defines, from its list of association type ids. The first of each pair
 /// of kinds is the one without a label.
-const TYPES: [[AssociationType; 2]; 12] = {
-    use Object::{Company, Contact, Deal, Note, Task};
+const TYPES: [[AssociationType; 2]; 18] = {
+    use Object::{Call, Company, Contact, Deal, Email, Note, Task};
     [
         pair((Contact, Company), (279, 280), None),
         pair((Contact, Company), (1, 2), Some("Primary")),
@@ -57,6 +57,12 @@ const TYPES: [[AssociationType; 2]; 12] = {
         pair((Note, Contact), (202, 201), None),
         pair((Note, Company), (190, 189), None),
         pair((Note, Deal), (214, 213), None),
+        pair((Call, Contact), (194, 193), None),
+        pair((Call, Company), (182, 181), None),
+        pair((Call, Deal), (206, 205), None),
+        pair((Email, Contact), (198, 197), None),
+        pair((Email, Company), (186, 185), None),
+        pair((Email, Deal), (210, 209), None),
     ]
 };
 
@@ -258,7 +264,7 @@ impl Account {
                 Object::Deal => {
                     vec![("num_associated_contacts".into(), rollup(count(Object::Contact)))]
                 }
-                Object::Task | Object::Note => continue,
+                Object::Task | Object::Note | Object::Call | Object::Email => continue,
             };
             let changes: Vec<(Arc<str>, String)> = changes;
             self.store(object, id, &changes, &by, bump);

@@ -45,7 +45,7 @@ impl Account {
                 add("hs_is_closed", "false");
                 add("hs_is_closed_won", "false");
             }
-            Object::Company | Object::Note => {}
+            Object::Company | Object::Note | Object::Call | Object::Email => {}
         }
         all
     }

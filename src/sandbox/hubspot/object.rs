@@ -15,11 +15,22 @@ pub enum Object {
     Task,
     /// Notes on the timeline.
     Note,
+    /// Logged calls.
+    Call,
+    /// Logged one-to-one e-mails.
+    Email,
 }
 
 impl Object {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Contact, Self::Company, Self::Deal, Self::Task, Self::Note];
+    pub const ALL: [Self; 7] =
+        [Self::Contact, Self::Company, Self::Deal, Self::Task, Self::Note, Self::Call, Self::Email];
+
+    /// Whether it stands on the timeline of what it is about.
+    #[must_use]
+    pub const fn is_activity(self) -> bool {
+        matches!(self, Self::Task | Self::Note | Self::Call | Self::Email)
+    }
 
     /// The kind that a path segment names: its plural, its singular or its type id.
     #[must_use]
@@ -40,6 +51,8 @@ impl Object {
             Self::Deal => "0-3",
             Self::Task => "0-27",
             Self::Note => "0-46",
+            Self::Call => "0-48",
+            Self::Email => "0-49",
         }
     }
 
@@ -52,6 +65,8 @@ impl Object {
             Self::Deal => "deals",
             Self::Task => "tasks",
             Self::Note => "notes",
+            Self::Call => "calls",
+            Self::Email => "emails",
         }
     }
 
@@ -64,6 +79,8 @@ impl Object {
             Self::Deal => "deal",
             Self::Task => "task",
             Self::Note => "note",
+            Self::Call => "call",
+            Self::Email => "email",
         }
     }
 
@@ -72,7 +89,7 @@ impl Object {
     pub const fn created(self) -> &'static str {
         match self {
             Self::Contact | Self::Company | Self::Deal => "createdate",
-            Self::Task | Self::Note => "hs_createdate",
+            Self::Task | Self::Note | Self::Call | Self::Email => "hs_createdate",
         }
     }
 
@@ -92,7 +109,7 @@ impl Object {
             Self::Contact => &["email", "firstname", "lastname"],
             Self::Company => &["domain", "name"],
             Self::Deal => &["amount", "closedate", "dealname", "dealstage", "pipeline"],
-            Self::Task | Self::Note => &[],
+            Self::Task | Self::Note | Self::Call | Self::Email => &[],
         }
     }
 
@@ -132,7 +149,9 @@ impl Object {
                 "hs_task_completion_date",
                 "hs_task_is_completed",
             ],
-            Self::Note => &["hs_object_source", "hs_object_source_id", "hs_object_source_label"],
+            Self::Note | Self::Call | Self::Email => {
+                &["hs_object_source", "hs_object_source_id", "hs_object_source_label"]
+            }
         }
     }
 
@@ -146,6 +165,8 @@ impl Object {
             Self::Deal => 303_000_000_001,
             Self::Task => 404_000_000_001,
             Self::Note => 505_000_000_001,
+            Self::Call => 606_000_000_001,
+            Self::Email => 707_000_000_001,
         }
     }
 

@@ -195,6 +195,8 @@ pub(super) fn title(object: Object) -> &'static str {
         Object::Deal => "Deal",
         Object::Task => "Task",
         Object::Note => "Note",
+        Object::Call => "Call",
+        Object::Email => "Email",
     }
 }
 
@@ -346,7 +348,7 @@ pub(super) fn merge(
     object: Object,
     by: &By,
 ) -> Result<Answer, Refusal> {
-    if matches!(object, Object::Task | Object::Note) {
+    if object.is_activity() {
         let message = format!("Merging is not supported for {}", object.type_id());
         return Err(categorized(400, "VALIDATION_ERROR", message).unmodelled());
     }

@@ -189,6 +189,52 @@ hs_attachment_ids enumeration/checkbox Attached file IDs
 hs_body_preview string/textarea! Body preview
 ";
 
+/// developers.hubspot.com, "Calls".
+const OF_CALLS: &str = "
+hs_createdate datetime/date! Create date
+hs_lastmodifieddate datetime/date! Last modified date
+hs_timestamp datetime/date Activity date
+hs_call_title string/text Call title
+hs_call_body string/html Call notes
+hs_call_direction enumeration/select Call direction
+hs_call_status enumeration/select Call status
+hs_call_duration number/number Call duration
+hs_body_preview string/textarea! Body preview
+";
+
+/// developers.hubspot.com, "Email".
+const OF_EMAILS: &str = "
+hs_createdate datetime/date! Create date
+hs_lastmodifieddate datetime/date! Last modified date
+hs_timestamp datetime/date Activity date
+hs_email_subject string/text Email subject
+hs_email_text string/textarea Email body
+hs_email_direction enumeration/select Email direction
+hs_email_status enumeration/select Email send status
+hs_body_preview string/textarea! Body preview
+";
+
+const CALL_STATUS: [(&str, &str); 10] = [
+    ("BUSY", "Busy"),
+    ("CALLING_CRM_USER", "Calling CRM user"),
+    ("CANCELED", "Canceled"),
+    ("COMPLETED", "Completed"),
+    ("CONNECTING", "Connecting"),
+    ("FAILED", "Failed"),
+    ("IN_PROGRESS", "In progress"),
+    ("NO_ANSWER", "No answer"),
+    ("QUEUED", "Queued"),
+    ("RINGING", "Ringing"),
+];
+
+const EMAIL_STATUS: [(&str, &str); 5] = [
+    ("BOUNCED", "Bounced"),
+    ("FAILED", "Failed"),
+    ("SCHEDULED", "Scheduled"),
+    ("SENDING", "Sending"),
+    ("SENT", "Sent"),
+];
+
 /// The standard properties of one kind of object.
 #[must_use]
 pub fn properties(object: Object) -> Vec<Property> {
@@ -198,12 +244,14 @@ pub fn properties(object: Object) -> Vec<Property> {
         Object::Deal => (OF_DEALS, false),
         Object::Task => (OF_TASKS, false),
         Object::Note => (OF_NOTES, false),
+        Object::Call => (OF_CALLS, false),
+        Object::Email => (OF_EMAILS, false),
     };
     let group = match object {
         Object::Contact => "contactinformation",
         Object::Company => "companyinformation",
         Object::Deal => "dealinformation",
-        Object::Task | Object::Note => "engagement",
+        Object::Task | Object::Note | Object::Call | Object::Email => "engagement",
     };
     let mut texts = vec![OF_ALL, own];
     if lifecycle {
@@ -287,6 +335,14 @@ fn choices(object: Object, property: &mut Property) {
         "dealtype" => &[("newbusiness", "New Business"), ("existingbusiness", "Existing Business")],
         "deal_currency_code" => &[("USD", "US Dollar"), ("EUR", "Euro")],
         "hs_priority" => &[("low", "Low"), ("medium", "Medium"), ("high", "High")],
+        "hs_call_direction" => &[("INBOUND", "Inbound"), ("OUTBOUND", "Outbound")],
+        "hs_call_status" => &CALL_STATUS,
+        "hs_email_direction" => &[
+            ("EMAIL", "Outgoing"),
+            ("INCOMING_EMAIL", "Incoming"),
+            ("FORWARDED_EMAIL", "Forwarded"),
+        ],
+        "hs_email_status" => &EMAIL_STATUS,
         "hs_task_status" => &[
             ("NOT_STARTED", "Not started"),
             ("IN_PROGRESS", "In progress"),

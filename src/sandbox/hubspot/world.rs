@@ -162,7 +162,7 @@ pub struct Account {
     pub limiter: Limiter,
     /// What apps want to hear about, and what is on its way to them.
     pub webhooks: Webhooks,
-    pub(super) tables: [Table; 5],
+    pub(super) tables: [Table; Object::ALL.len()],
     pub(super) owners: Vec<Owner>,
     pub(super) pipelines: BTreeMap<Object, Vec<Pipeline>>,
     pub(super) associations: Associations,

@@ -402,7 +402,7 @@ fn required(object: Object, changes: &Changes) -> Result<(), WriteError> {
     let has = |name: &str| changes.iter().any(|(at, value)| &**at == name && !value.is_empty());
     let needed = match object {
         Object::Company if !has("name") && !has("domain") => "name or domain",
-        Object::Task | Object::Note if !has("hs_timestamp") => "hs_timestamp",
+        activity if activity.is_activity() && !has("hs_timestamp") => "hs_timestamp",
         _ => return Ok(()),
     };
     Err(WriteError::Required { object, needed })

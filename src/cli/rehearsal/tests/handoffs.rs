@@ -386,3 +386,55 @@ async fn a_refused_lead_is_a_rejected_handoff_until_it_is_taken() {
     assert!(engine.journal.link(handoff.id.link).await.unwrap().is_some());
     assert!(engine.journal.check().await.unwrap().is_sound());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_person_logged_in_hubspot_is_a_touch_where_the_mapping_says_so() {
+    for hubspot in [true, false] {
+        let text = format!("[handoff.touch]\nhubspot = {hubspot}\n");
+        let (sandbox, engine) =
+            begin(people(|it| it.replacen("[handoff.touch]\n", &text, 1))).await;
+        let person = contact(&sandbox, "ada@example.com", &[]);
+        wait(30).await;
+        round(&engine).await;
+        let user = sandbox.world().hubspot.owners()[0].clone();
+        let log = |object, values: &[(&str, &str)]| {
+            let now = sandbox.clock().now();
+            let at = now.to_string();
+            let mut all =
+                vec![("hs_timestamp", at.as_str()), ("hubspot_owner_id", user.id.as_str())];
+            all.extend_from_slice(values);
+            let hubspot = &mut sandbox.world().hubspot;
+            let id = hubspot.create_as_user(object, &all, user.user, now).unwrap();
+            hubspot
+                .associate_as_user((object, id), (Object::Contact, person), user.user, now)
+                .unwrap();
+            now
+        };
+        log(Object::Call, &[("hs_call_direction", "INBOUND"), ("hs_call_status", "COMPLETED")]);
+        log(Object::Email, &[("hs_email_direction", "EMAIL"), ("hs_email_status", "BOUNCED")]);
+        wait(120).await;
+        round(&engine).await;
+        assert_eq!(only(&engine).await.state(), State::Assigned);
+        let called = log(Object::Call, &[("hs_call_direction", "OUTBOUND")]);
+        wait(120).await;
+        round(&engine).await;
+        let handoff = only(&engine).await;
+        if !hubspot {
+            assert_eq!(handoff.state(), State::Assigned);
+            continue;
+        }
+        assert_eq!(handoff.state(), State::Touched);
+        let (at, method, by) = handoff.touched().unwrap();
+        assert_eq!((method, by.unwrap().name.as_str()), (Touch::Call, user.email.as_str()));
+        assert!(called.duration_since(at).abs().as_millis() < 1_000, "{at} {called}");
+        // The listing overlaps: the same call is seen again, and nothing is new.
+        wait(60).await;
+        assert_eq!(engine.follow_handoffs().await.unwrap().news, 0);
+        log(Object::Email, &[("hs_email_direction", "EMAIL"), ("hs_email_status", "SENT")]);
+        wait(120).await;
+        round(&engine).await;
+        let touches = only(&engine).await;
+        assert_eq!(touches.facts.of(FactKind::Touched).count(), 2);
+        assert_eq!(touches.touched().unwrap().1, Touch::Call, "the first one counts");
+    }
+}
