@@ -235,8 +235,8 @@ pub(super) fn bequeaths(case: &Case) -> bool {
 }
 
 /// Hands what was written to a lone record by an interrupted settlement to `next`, which took its
-/// place; nobody tells of one that was deleted. Where its data was erased, what came of that across
-/// is forgotten too.
+/// place. One that was deleted goes on owing it, for it may be restored. Where its data was erased,
+/// what came of that across is forgotten too.
 pub(super) fn bequeath(commit: &mut Commit, case: &Case, next: Option<RecordRef>) {
     let (Some(lone), Some(intent)) = (case.lone(), &case.known.intent) else { return };
     commit.clear_intent(case.entry.subject.clone());
@@ -252,9 +252,8 @@ pub(super) fn bequeath(commit: &mut Commit, case: &Case, next: Option<RecordRef>
     }
     let of_it = intent.lines.iter().filter(|line| line.side == Some(lone.side));
     let lines: Vec<HistoryLine> = of_it.cloned().collect();
-    if let Some(next) = next
-        && !lines.is_empty()
-    {
-        commit.owe(Intent { subject: case.of_record(&next), lines, ..intent.clone() });
+    if !lines.is_empty() {
+        let heir = next.as_ref().unwrap_or(lone);
+        commit.owe(Intent { subject: case.of_record(heir), lines, ..intent.clone() });
     }
 }

@@ -362,7 +362,8 @@ impl Journal {
     }
 
     /// Looks at up to `budget` lines of history from where the last round ended, and takes away
-    /// those beyond the bounds. Also takes away daily counters older than the history.
+    /// those beyond the bounds. Also takes away daily counters older than the history, and what
+    /// records without a link have owed for as long.
     ///
     /// # Errors
     /// As [`Journal::commit`].
@@ -377,6 +378,7 @@ impl Journal {
                 let oldest = now.checked_sub(bounds.age).unwrap_or(Timestamp::MIN);
                 txn.prune_daily(oldest.to_zoned(jiff::tz::TimeZone::UTC).date(), budget)?;
                 txn.prune_handoffs(oldest, budget)?;
+                txn.prune_intents(oldest, budget)?;
                 txn.prune_history(&bounds, now, budget)
             })
         })

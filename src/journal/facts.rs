@@ -292,6 +292,20 @@ impl Txn<'_> {
         self.delete(&subject.intent_key())
     }
 
+    /// Takes away, of what was to go out before `oldest`, what records owe that have no link, at most
+    /// `limit`. What a link owes is told at its next settlement, however late that is.
+    pub(super) fn prune_intents(&mut self, oldest: Timestamp, limit: usize) -> Result<(), Error> {
+        let old = |intent: &Intent| {
+            intent.at < oldest && matches!(intent.subject, Subject::Record { .. })
+        };
+        for intent in self.intents(usize::MAX)?.iter().filter(|it| old(it)).take(limit) {
+            if self.pending(&intent.subject)?.is_none() {
+                self.clear_intent(&intent.subject)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What was about to go out when the process ended.
     pub(super) fn intents(&self, limit: usize) -> Result<Vec<Intent>, Error> {
         let span = Span::prefix(&Key::new(Kind::Intent).0);

@@ -380,6 +380,37 @@ fn a_hold_is_released_once() {
 }
 
 #[test]
+fn what_a_record_owes_is_kept_as_long_as_history_and_what_a_link_owes_until_it_is_told() {
+    on_each(async |journal| {
+        let record = Subject::Record {
+            mapping: "people".into(),
+            record: RecordRef::hubspot("contacts", "7"),
+        };
+        let of = |subject: &Subject, second| Intent {
+            subject: subject.clone(),
+            mapping: "people".into(),
+            version: 1,
+            at: at(second),
+            lines: vec![line(1, second, "score", Value::Blank)],
+            writes: PerSide::default(),
+        };
+        let link = Subject::Link(LinkId(1));
+        let mut commit = Commit::new();
+        commit.intend(of(&record, 5)).intend(of(&link, 5));
+        journal.commit(commit).await.unwrap();
+        let owing = async |age| {
+            let bounds = HistoryBounds { age: SignedDuration::from_secs(age), per_link: 5 };
+            journal.prune(bounds, at(20), 10).await.unwrap();
+            let owed = journal.unfinished(10).await.unwrap();
+            owed.into_iter().map(|intent| intent.subject).collect::<Vec<_>>()
+        };
+        let both = owing(15).await;
+        assert!(both.len() == 2 && both.contains(&record), "{both:?}");
+        assert_eq!(owing(14).await, [link.clone()]);
+    });
+}
+
+#[test]
 fn an_intent_stays_until_its_result_is_written() {
     on_each(async |journal| {
         let subject = Subject::Link(LinkId(1));

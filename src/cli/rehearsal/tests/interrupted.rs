@@ -234,3 +234,30 @@ async fn a_link_that_ends_tells_what_just_came_to_it() {
     insta::assert_snapshot!(stage.owed().await.join("\n"), @"HubSpot: working → closed: first meeting: the mapping prefers Salesforce");
     insta::assert_snapshot!(stage.told("stage").await, @"Salesforce: lead → marketingqualifiedlead: first meeting: marketingqualifiedlead is the later stage");
 }
+
+/// Both of Ada's records are deleted before anybody comes back, and marketing restores her contact
+/// later: it still tells what it lost.
+#[tokio::test(start_paused = true)]
+async fn a_contact_that_is_restored_tells_what_it_lost() {
+    let stage = Stage::start(false).await;
+    {
+        let (mut world, at) = (stage.sandbox.world(), stage.sandbox.clock().now());
+        world.salesforce.person_deletes(at, &stage.user, &stage.ada.1).unwrap();
+        world.hubspot.archive(Object::Contact, stage.ada.0, FIRST_USER, at).unwrap();
+    }
+    stage.come_back().await;
+    {
+        let (mut world, at) = (stage.sandbox.world(), stage.sandbox.clock().now());
+        world.hubspot.restore(Object::Contact, stage.ada.0, FIRST_USER, at).unwrap();
+    }
+    stage.come_back().await;
+    let owed = stage.engine.journal.unfinished(10).await.unwrap();
+    let links = stage.engine.journal.links("people", None, 10).await.unwrap();
+    let mut told: Vec<String> = owed.iter().flat_map(|it| &it.lines).map(words).collect();
+    for link in links {
+        let lines = stage.engine.journal.history(link.id, None, 100).await.unwrap();
+        told.extend(lines.iter().map(words));
+    }
+    let lost = "HubSpot: working → closed: first meeting: the mapping prefers Salesforce";
+    assert!(told.iter().any(|line| line == lost), "{told:#?}");
+}
