@@ -1,4 +1,29 @@
 //! Reads the records of a batch, with as few calls as the platforms allow.
+//!
+//! # Why a change that carries its values does not save the read
+//!
+//! An event of either platform tells the new values of what changed, and it is tempting to decide by
+//! them. What an event can prove without a read is that *nothing* is to be done: it says what both
+//! sides agreed on already, or what a settlement under way is writing (`webhooks/echo`,
+//! `stream/take_in`, `echo`), and then no call is made at all. To decide a *write* by it would take a
+//! sequence of events that is provably whole, and neither platform has one:
+//!
+//! - **HubSpot's are no sequence.** Webhooks carry no number, arrive in any order, twice, and up to a
+//!   day late; each tells one property. What stands in the record now is told by none of them.
+//! - **Salesforce's replay ids leave numbers out** by design, so that a gap cannot be told from a
+//!   number that was somebody else's; one and the same event may come again under a new id, after
+//!   later ones. Settled by its values, such a repetition would carry an old value across and make it
+//!   the base, and no further event would put that right before the next sweep.
+//! - **An event is older than a read.** It arrives a second or more after its commit, without a bound.
+//!   Whoever edits the record in between would be overwritten unseen by a write that was decided from
+//!   it, which the two seconds that `fresh` allows are there to prevent. Only plans that write nothing
+//!   to the event's own side could be made from it, which is not known before they are made.
+//! - **An event is not the record.** Formulas and names behind a reference are in none; the base holds what both sides agreed on, and not what was refused or is left as it is on
+//!   one side. Rules, conditions and qualifications look at all of it.
+//!
+//! Nor would it make an edit faster: both sides are read at the same time, and the far side, where
+//! the change is to be written, has to be read in any case. What it would save is one call of a
+//! batch's three or four; and a batch, however large, shares them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -15,7 +15,7 @@ use crate::cli::rehearsal::{
 use crate::cli::{Exit, Failure};
 use crate::daemon::{
     Clock, Engine, Heeded, Options, PushState, Stream, StreamChoice, StreamOptions, Trouble,
-    network, seed,
+    handoff::Followed, network, seed,
 };
 use crate::journal::{self, Disk, Journal, MemoryStore};
 use crate::mapping::{Mappings, load};
@@ -30,6 +30,10 @@ use crate::sandbox::hubspot::owners::Owner;
 use crate::sandbox::salesforce::rules::LeadFieldMap;
 use crate::sandbox::server::{ServeOptions, Serving, serve};
 use crate::sandbox::{Sandbox, SandboxClock};
+
+/// How often salespeople's tasks are asked for while word of everything else arrives by itself: as
+/// often as the service does it, and not in each of a demo's hurried passes.
+const FOLLOW: Duration = Duration::from_secs(15);
 
 /// How long the daemon rests between two passes while people work.
 pub const BETWEEN_PASSES: Duration = Duration::from_millis(300);
@@ -211,12 +215,12 @@ impl Rig {
             }
             Ok(heeded)
         };
-        self.round(asked).await
+        self.round(asked, self.engine.follow_due(FOLLOW)).await
     }
 
     /// Asks both sides what changed, and settles it.
     pub async fn pass(&self) -> Result<Pass, Failure> {
-        self.round(self.engine.listen()).await
+        self.round(self.engine.listen(), self.engine.follow_handoffs()).await
     }
 
     /// Takes in what was asked for, and settles it. A platform's trouble ends the pass, as it ends
@@ -224,6 +228,7 @@ impl Rig {
     async fn round(
         &self,
         asked: impl Future<Output = Result<Heeded, Trouble>>,
+        followed: impl Future<Output = Result<Followed, Trouble>>,
     ) -> Result<Pass, Failure> {
         let mut pass = Pass::default();
         if let Some(postman) = self.postman.get() {
@@ -246,7 +251,7 @@ impl Rig {
             Err(other) => return Err(failure(other)),
         }
         let handed = async {
-            self.engine.follow_handoffs().await?;
+            followed.await?;
             self.engine.hand_off_all().await
         };
         match handed.await {

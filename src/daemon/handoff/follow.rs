@@ -4,6 +4,7 @@
 //! Each listing has a cursor of its own, which moves in the same commit as what the listing showed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -34,6 +35,13 @@ const TASK: [&str; 9] = [
 /// What is read of an opportunity.
 const OPPORTUNITY: [&str; 4] = ["StageName", "IsClosed", "IsWon", "Amount"];
 
+const TASK_OBJECT: &str = "Task";
+
+const OPPORTUNITY_OBJECT: &str = "Opportunity";
+
+/// The journal's counter of handoffs that have not ended.
+const HANDOFFS_OPEN: &str = "handoffs.open";
+
 /// The name of all these cursors.
 pub(super) const STREAM: &str = "handoff";
 
@@ -57,27 +65,55 @@ impl Engine {
     /// # Errors
     /// Where Salesforce or the journal cannot be used now. What was read before is kept.
     pub async fn follow_handoffs(&self) -> Result<Followed, Trouble> {
+        self.follow_those(&[TASK_OBJECT, OPPORTUNITY_OBJECT]).await
+    }
+
+    /// The same for what is due. Salespeople's tasks are asked for `every` so often while anybody is on
+    /// the way to sales, for deadlines hang on them; how deals come out, and what is done when nobody
+    /// is on the way, as seldom as the net below what is pushed
+    /// ([`Options::net`](crate::daemon::Options)). Nothing is missed: each listing goes on from where
+    /// it was.
+    ///
+    /// # Errors
+    /// As [`Engine::follow_handoffs`].
+    pub async fn follow_due(&self, every: Duration) -> Result<Followed, Trouble> {
+        let open = self.journal.statistics().await?.mappings;
+        let open = open.values().any(|of| of.get(HANDOFFS_OPEN).is_some_and(|count| *count > 0));
+        let now = self.clock.now();
+        let mut due = Vec::new();
+        for object in [TASK_OBJECT, OPPORTUNITY_OBJECT] {
+            let every = if open && object == TASK_OBJECT { every } else { self.options.net };
+            let last = self.journal.cursor(cursor_of(object)).await?.map(|entry| entry.at);
+            let age = last.map(|last| Duration::try_from(now.duration_since(last)));
+            // A clock that was set back is no reason to wait.
+            if !matches!(age, Some(Ok(age)) if age < every) {
+                due.push(object);
+            }
+        }
+        self.follow_those(&due).await
+    }
+
+    async fn follow_those(&self, objects: &[&str]) -> Result<Followed, Trouble> {
         let mut followed = Followed::default();
         let mappings: Vec<_> =
             self.mappings().list.iter().filter(|it| it.handoff.is_some()).cloned().collect();
         if mappings.is_empty() {
             return Ok(followed);
         }
-        for (object, fields) in [("Task", &TASK[..]), ("Opportunity", &OPPORTUNITY[..])] {
+        let fields = [(TASK_OBJECT, &TASK[..]), (OPPORTUNITY_OBJECT, &OPPORTUNITY[..])];
+        for (object, fields) in fields.into_iter().filter(|(object, _)| objects.contains(object)) {
             let schema = self.platform(Side::Salesforce).schema(object).await;
             let schema = self.watch(Side::Salesforce, schema)?;
             // Orgs hide fields from the signed-in user.
             let known = fields.iter().filter(|name| schema.fields.contains_key(**name));
             let fields = known.map(|name| (*name).to_owned()).collect();
             let ask = Ask { object: object.to_owned(), fields, stamps: BTreeSet::new() };
-            let name = CursorName {
-                side: Side::Salesforce,
-                object: object.to_owned(),
-                stream: STREAM.to_owned(),
-            };
-            self.follow_object(&ask, name, &mappings, &mut followed).await?;
+            self.follow_object(&ask, cursor_of(object), &mappings, &mut followed).await?;
         }
-        self.follow_logged(&mappings, &mut followed).await?;
+        // Both tell of salespeople at work.
+        if objects.contains(&TASK_OBJECT) {
+            self.follow_logged(&mappings, &mut followed).await?;
+        }
         Ok(followed)
     }
 
@@ -108,7 +144,7 @@ impl Engine {
                         news.extend(self.of_logged(mapping, object, &seen).await?);
                     }
                 }
-                (Side::Salesforce, "Task") => {
+                (Side::Salesforce, TASK_OBJECT) => {
                     for mapping in mappings {
                         news.extend(self.of_tasks(mapping, &seen).await?);
                     }
@@ -263,6 +299,11 @@ impl Engine {
         let read = self.watch(side, self.platform(side).read(ask, &ids).await)?;
         Ok(ids.into_iter().zip(read).filter_map(|(id, record)| Some((id, record?))).collect())
     }
+}
+
+/// How far an object's changes were followed.
+fn cursor_of(object: &str) -> CursorName {
+    CursorName { side: Side::Salesforce, object: object.to_owned(), stream: STREAM.to_owned() }
 }
 
 /// The record that a task is about.

@@ -75,7 +75,7 @@ async fn follow_loop(shared: Arc<Shared>) {
     }
     let every = shared.settings.polling.interval(Side::Salesforce);
     loop {
-        let wait = match shared.engine.follow_handoffs().await {
+        let wait = match shared.engine.follow_due(every / 2).await {
             Ok(followed) => {
                 if followed.news > 0 {
                     tracing::debug!(followed.listed, followed.news, "followed handoffs");

@@ -438,3 +438,27 @@ async fn a_call_that_a_person_logged_in_hubspot_is_a_touch_where_the_mapping_say
         assert_eq!(touches.touched().unwrap().1, Touch::Call, "the first one counts");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn tasks_are_asked_for_while_somebody_is_on_the_way_and_little_else_is() {
+    let (sandbox, engine) = begin(people(|text| text)).await;
+    let asked = async |minutes: u64| {
+        sandbox.world().calls.clear();
+        for _ in 0..minutes * 4 {
+            wait(15).await;
+            engine.follow_due(Duration::from_secs(7)).await.unwrap();
+        }
+        let world = sandbox.world();
+        world.calls.total(crate::sandbox::fault::Side::Salesforce)
+    };
+    // Twice in ten minutes for each of tasks and deals.
+    assert!((2..=6).contains(&asked(10).await), "nobody is on the way");
+    contact(&sandbox, "ada@example.com", &[]);
+    for _ in 0..3 {
+        wait(30).await;
+        round(&engine).await;
+    }
+    assert!(!only(&engine).await.state().is_over());
+    let calls = asked(10).await;
+    assert!((40..=48).contains(&calls), "each round for tasks: {calls}");
+}
