@@ -1,13 +1,15 @@
 //! The shipped mappings against accounts that are not as they expect.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep::cli::rehearsal::{Clients, in_process, set_up};
 use lockstep::daemon::{Clock, Engine, Misfit, Options, misfits, read_mappings};
 use lockstep::journal::{Disk, Journal, MemoryStore};
-use lockstep::mapping::{Mappings, load};
+use lockstep::mapping::{Mappings, Source, load};
 use lockstep::sandbox::hubspot::oauth::PRIVATE_TOKEN;
 use lockstep::sandbox::hubspot::object::Object;
+use lockstep::sandbox::hubspot::properties::Property;
 use lockstep::sandbox::hubspot::ui::FIRST_USER;
 use lockstep::sandbox::salesforce::schema::Field;
 use lockstep::sandbox::{Sandbox, SandboxClock};
@@ -184,4 +186,95 @@ async fn an_app_without_a_scope_is_told() {
     sandbox.world().hubspot.auth.restrict(PRIVATE_TOKEN, &scopes);
     let found = compared(&sandbox).await;
     assert_eq!(hindering(&found), ["the app does not have the scope crm.objects.companies.write"]);
+}
+
+/// The shipped people mapping with what a handoff may ask for besides.
+fn with_next_steps() -> (Mappings, [Arc<Source>; 1]) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/people.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = r#"
+[handoff.hubspot_task]
+type = "RING"
+queue = "99"
+
+[handoff.campaign]
+id = "701000000000001AAA"
+
+[handoff.calendar]"#;
+    let text = text.replacen("[handoff.calendar]", blocks, 1);
+    let text = text.replacen("[handoff.touch]", "[handoff.touch]\nhubspot = true", 1);
+    let source = Source { path: "people.toml".to_owned(), text: text.clone() };
+    (load(vec![("people.toml".to_owned(), text)]).unwrap(), [Arc::new(source)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handoff_needs_besides_fields_is_looked_for() {
+    let sandbox = sandbox();
+    let (mappings, sources) = with_next_steps();
+    let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    let found = misfits(&mappings.list, &platforms).await.unwrap();
+    assert_eq!(
+        hindering(&found),
+        [
+            "HubSpot tasks's `hs_task_type` has no choice \"RING\"",
+            "HubSpot tasks's `hs_queue_membership_ids` has no choice \"99\"",
+            "Salesforce has no Campaign 701000000000001AAA, or hides it",
+        ]
+    );
+    for misfit in found.iter().filter(|misfit| misfit.hinders) {
+        let (source, span) = misfit.spot.find("people", &sources).unwrap();
+        let named = ["\"RING\"", "\"99\"", "\"701000000000001AAA\""];
+        assert!(named.contains(&&source.text[span]), "{misfit:?}");
+    }
+    let now = sandbox.clock().now();
+    {
+        let mut world = sandbox.world();
+        let campaign = json!({"Name": "Spring", "IsActive": false});
+        let id = Some("701000000000001AAA".into());
+        world.salesforce.seed(now, "Campaign", id, campaign);
+        let hubspot = &mut world.hubspot;
+        assert!(hubspot.set_choices(Object::Task, "hs_task_type", &[("RING", "Ring")], now));
+        let queues = [("99", "Callbacks")];
+        assert!(hubspot.set_choices(Object::Task, "hs_queue_membership_ids", &queues, now));
+    }
+    let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    let found = misfits(&mappings.list, &platforms).await.unwrap();
+    assert_eq!(hindering(&found), [""; 0], "{found:#?}");
+    let told = |it: &&Misfit| it.what.ends_with("701000000000001AAA is not active");
+    assert!(found.iter().any(|it| told(&it)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_property_that_cannot_hold_what_it_is_told_is_named() {
+    let sandbox = sandbox();
+    let now = sandbox.clock().now();
+    {
+        let hubspot = &mut sandbox.world().hubspot;
+        for (name, kind, read_only) in [
+            ("handoff_state", "enumeration", false),
+            ("handoff_touched_at", "date", false),
+            ("handoff_amount", "bool", false),
+            ("handoff_owner", "number", false),
+            ("handoff_reason", "string", true),
+        ] {
+            assert!(hubspot.archive_property(Object::Contact, name, now));
+            let property = Property::custom(name, name, kind);
+            let property = if read_only { property.read_only() } else { property };
+            hubspot.define(Object::Contact, property, now).unwrap();
+        }
+        let states = [("assigned", "Assigned"), ("won", "Won")];
+        assert!(hubspot.set_choices(Object::Contact, "handoff_state", &states, now));
+    }
+    let found = compared(&sandbox).await;
+    assert_eq!(
+        hindering(&found),
+        [
+            "HubSpot contacts's `handoff_state` has no choice for qualified, excluded, rejected, \
+             sent, touched, accepted, returned, lapsed, lost",
+            "HubSpot contacts's `handoff_owner` does not hold any text",
+            "HubSpot contacts's `handoff_touched_at` does not hold a date with a time",
+            "HubSpot contacts's `handoff_reason` cannot be written",
+            "HubSpot contacts's `handoff_amount` does not hold a number",
+        ]
+    );
 }
