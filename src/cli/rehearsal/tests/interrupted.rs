@@ -150,7 +150,10 @@ impl Stage {
 
     fn merge(&self, winner: &Id, loser: &Id) {
         let (mut world, at) = (self.sandbox.world(), self.sandbox.clock().now());
-        world.salesforce.merge(at, &self.user, winner, &[loser.clone()], &Map::new()).unwrap();
+        world
+            .salesforce
+            .merge(at, &self.user, winner, std::slice::from_ref(loser), &Map::new())
+            .unwrap();
     }
 
     /// Comes back, and lets everything come to rest.
@@ -176,7 +179,7 @@ impl Stage {
     /// What Ada's contact owes.
     async fn owed(&self) -> Vec<String> {
         let owed = self.engine.journal.unfinished(10).await.unwrap();
-        let record = RecordRef::hubspot("contacts", &self.ada.0.to_string());
+        let record = RecordRef::hubspot("contacts", self.ada.0.to_string());
         let of_ada = Subject::Record { mapping: "people".into(), record };
         let subjects: Vec<&Subject> = owed.iter().map(|intent| &intent.subject).collect();
         assert_eq!(subjects, [&of_ada]);
