@@ -406,7 +406,7 @@ fn what_a_record_owes_is_kept_as_long_as_history_and_what_a_link_owes_until_it_i
         };
         let both = owing(15).await;
         assert!(both.len() == 2 && both.contains(&record), "{both:?}");
-        assert_eq!(owing(14).await, [link.clone()]);
+        assert_eq!(owing(14).await, std::slice::from_ref(&link));
     });
 }
 

@@ -99,10 +99,11 @@ async fn a_deal_whose_account_was_deleted_arrives_without_one() {
     }
     tokio::time::sleep(Duration::from_secs(60)).await;
     pass(&engine).await;
-    let world = sandbox.world();
-    let deals: Vec<_> = world.salesforce.records("Opportunity").collect();
-    assert_eq!(deals.len(), 1);
-    assert_eq!((deals[0].text("Name"), deals[0].text("AccountId")), (Some("Spring"), None));
-    drop(world);
+    {
+        let world = sandbox.world();
+        let deals: Vec<_> = world.salesforce.records("Opportunity").collect();
+        assert_eq!(deals.len(), 1);
+        assert_eq!((deals[0].text("Name"), deals[0].text("AccountId")), (Some("Spring"), None));
+    }
     assert_eq!(engine.journal.pending_page(None, 10).await.unwrap(), []);
 }
