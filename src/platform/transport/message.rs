@@ -97,7 +97,7 @@ impl Call {
     }
 
     /// Says how long the call may wait to be sent, behind other calls or for a pause that the
-    /// platform asked for. After that it fails with [`Effect::Late`].
+    /// platform asked for. After that it fails with [`Effect::Late`](super::Effect::Late).
     #[must_use]
     pub const fn within(mut self, span: Duration) -> Self {
         self.within = Some(span);
