@@ -83,6 +83,7 @@ impl Engine {
         let mut claimed: BTreeSet<RecordRef> = cases.iter().flat_map(Case::next_records).collect();
         let mut wanted = Vec::new();
         let mut rest = Vec::new();
+        let mut alone: Vec<(Case, RecordRef, Option<Doubt>)> = Vec::new();
         for mut case in cases.drain(..) {
             if let Some(next) = case.stands_for() {
                 aside.push((case, next));
@@ -118,9 +119,18 @@ impl Engine {
                     rest.push(case);
                 }
                 Match::Unclear(candidates, reason) => {
-                    unclear.push((case, Some((lone, candidates, reason))));
+                    alone.push((case, lone.clone(), Some((lone, candidates, reason))));
                 }
-                Match::Nobody => rest.push(case),
+                Match::Nobody => alone.push((case, lone, None)),
+            }
+        }
+        for (case, lone, doubt) in alone {
+            // Another record of this batch may be its match, or its link on the way to it, although
+            // by what it says itself it has none.
+            match (claimed.contains(&lone), doubt) {
+                (true, _) => unclear.push((case, None)),
+                (false, Some(doubt)) => unclear.push((case, Some(doubt))),
+                (false, None) => rest.push(case),
             }
         }
         self.read_matches(mapping, &mut rest, wanted).await?;

@@ -1,10 +1,10 @@
 //! The whole, once through: edits on both sides, a conversion, a second pass that writes nothing.
 
-mod companies;
 mod faults;
 mod handoffs;
 mod interrupted;
 mod lanes;
+mod meetings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

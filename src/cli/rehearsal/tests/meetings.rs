@@ -1,4 +1,5 @@
-//! Accounts that seem to be the same company, and deals of companies that are gone.
+//! First meetings that go wrong easily: accounts that seem to be the same company, deals of companies
+//! that are gone, a person who is found from one side only.
 
 use super::*;
 
@@ -6,7 +7,7 @@ fn scene() -> (Sandbox, Engine) {
     let start = "2026-11-02T09:00:00Z".parse().unwrap();
     let sandbox = Sandbox::new(1, SandboxClock::starting_at(start));
     set_up(&sandbox);
-    let files = ["companies.toml", "deals.toml"].map(|name| {
+    let files = ["people.toml", "companies.toml", "deals.toml"].map(|name| {
         let path = format!("{}/mappings/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap();
         (path, text)
@@ -106,4 +107,42 @@ async fn a_deal_whose_account_was_deleted_arrives_without_one() {
         assert_eq!((deals[0].text("Name"), deals[0].text("AccountId")), (Some("Spring"), None));
     }
     assert_eq!(engine.journal.pending_page(None, 10).await.unwrap(), []);
+}
+
+/// The contact names the Lead that has become a Salesforce contact since; by what that one says
+/// itself, with an address of its own, HubSpot does not know it.
+#[tokio::test(start_paused = true)]
+async fn who_is_found_from_one_side_only_is_not_created_from_the_other() {
+    let (sandbox, engine) = scene();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    {
+        let now = sandbox.clock().now();
+        let mut world = sandbox.world();
+        let user = world.salesforce.staff.sales[0].clone();
+        let values = json!({
+            "LastName": "King", "Company": "Acme", "Email": "ada@work.example.com",
+        });
+        let lead = world.salesforce.person_creates(now, &user, "Lead", &map(values)).unwrap();
+        world.salesforce.convert_lead(now, &user, &lead, &Conversion::default()).unwrap();
+        let values =
+            [("email", "ada@example.com"), ("lastname", "King"), ("salesforce_id", &*lead)];
+        world.hubspot.create_as_user(Object::Contact, &values, FIRST_USER, now).unwrap();
+    }
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        pass(&engine).await;
+    }
+    {
+        let world = sandbox.world();
+        let contacts: Vec<_> = world.hubspot.all(Object::Contact).collect();
+        assert_eq!(contacts.len(), 1);
+        let persons: Vec<_> = world.salesforce.records("Contact").collect();
+        assert_eq!(persons.len(), 1);
+        assert_eq!(contacts[0].get("salesforce_id").as_deref(), Some(&*persons[0].id));
+    }
+    let links = engine.journal.links("people", None, 10).await.unwrap();
+    assert_eq!(links.len(), 1, "{links:#?}");
+    let lines = engine.journal.history(links[0].id, None, 100).await.unwrap();
+    assert!(lines.iter().all(|line| line.rule != "created"), "{lines:#?}");
 }
