@@ -18,8 +18,9 @@
 //!   Whoever edits the record in between would be overwritten unseen by a write that was decided from
 //!   it, which the two seconds that `fresh` allows are there to prevent. Only plans that write nothing
 //!   to the event's own side could be made from it, which is not known before they are made.
-//! - **An event is not the record.** Formulas and names behind a reference are in none; the base holds what both sides agreed on, and not what was refused or is left as it is on
-//!   one side. Rules, conditions and qualifications look at all of it.
+//! - **An event is not the record.** Formulas and names behind a reference are in none; the base
+//!   holds what both sides agreed on, and not what was refused or is left as it is on one side.
+//!   Rules, conditions and qualifications look at all of it.
 //!
 //! Nor would it make an edit faster: both sides are read at the same time, and the far side, where
 //! the change is to be written, has to be read in any case. What it would save is one call of a

@@ -75,8 +75,8 @@ pub enum Action {
         /// Its value.
         key: String,
     },
-    /// Create a record that no unique field identifies: a task, a note, a campaign's member. It is never repeated by
-    /// itself, and whoever asks for it looks for it before they ask again.
+    /// Create a record that no unique field identifies: a task, a note, a campaign's member. It is
+    /// never repeated by itself, and whoever asks for it looks for it before they ask again.
     Create,
     /// Put the record into the recycle bin (Salesforce) or the archive (HubSpot).
     Delete {

@@ -3,11 +3,12 @@
 //! The simulation: the daemon's own code in one thread on virtual time, from one seed.
 //!
 //! The real clients call the sandbox's routers in process, the journal lies in a memory that loses
-//! what was not synced, or now and then in sled, people edit both sides, faults strike calls, and the
-//! process ends between any two steps. In every other history HubSpot tells of changes by webhooks,
-//! and in every other one Salesforce by change events; word of either kind is lost, late, doubled,
-//! shuffled, forged or empty. Most histories are about people alone, where most can go wrong; in some
-//! there are companies and deals besides. Once the faults have stopped, what must hold is checked.
+//! what was not synced, or now and then in sled, people edit both sides, faults strike calls, and
+//! the process ends between any two steps. In every other history HubSpot tells of changes by
+//! webhooks, and in every other one Salesforce by change events; word of either kind is lost, late,
+//! doubled, shuffled, forged or empty. Most histories are about people alone, where most can go
+//! wrong; in some there are companies and deals besides. Once the faults have stopped, what must
+//! hold is checked.
 
 mod business;
 mod check;

@@ -144,8 +144,8 @@ impl Engine {
     /// base unfit as a witness, and the record is read then: an entry that waits or is being settled
     /// (it may be about to move the base, and hearing of it costs nothing more), and a conflict, which
     /// a return to the base would end. What a settlement under way is writing at this moment, and
-    /// that carries our name, is the one exception: see [`is_being_written`]. A refused write is no such thing: it is not tried again for a
-    /// value that stays.
+    /// that carries our name, is the one exception: see [`is_being_written`]. A refused write is no
+    /// such thing: it is not tried again for a value that stays.
     async fn changes_nothing(
         &self,
         mappings: &[Arc<Mapping>],

@@ -1,5 +1,5 @@
-//! First meetings that go wrong easily: accounts that seem to be the same company, deals of companies
-//! that are gone, a person who is found from one side only.
+//! First meetings that go wrong easily: accounts that seem to be the same company, deals of
+//! companies that are gone, a person who is found from one side only.
 
 use super::*;
 
