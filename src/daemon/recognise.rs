@@ -10,7 +10,7 @@ use super::trouble::Trouble;
 use crate::journal::{Commit, Heard, Intent, LinkState, MatchChoice, MatchEntry, Subject};
 use crate::mapping::{Mapping, MatchKey};
 use crate::reconcile::recognise::{Question, Recognised, key_spellings, key_value, recognise};
-use crate::record::{Change, Record, RecordRef, Side, Source};
+use crate::record::{Change, LinkId, PerSide, Record, RecordRef, Side, Source};
 
 /// How many of those who are linked by one matching key are looked at: more would tell a person
 /// nothing.
@@ -50,6 +50,28 @@ enum Match {
     },
     Unclear(BTreeMap<RecordRef, String>, String),
     Nobody,
+}
+
+impl Match {
+    /// Somebody who is, or was, there by the same matching key.
+    fn of_key(known: RecordRef, reason: String) -> Self {
+        Self::Unclear(BTreeMap::from([(known, "matching keys".to_owned())]), reason)
+    }
+}
+
+/// A record across that a link has, by a key that it had once.
+struct Linked<'a> {
+    key: &'a MatchKey,
+    record: RecordRef,
+    link: LinkId,
+}
+
+/// Who is across by a lone record's keys, as far as links tell.
+enum Known<'a> {
+    /// One who was deleted there, with what to say of it.
+    Deleted(RecordRef, String),
+    /// Those who may be there still.
+    Live(Vec<Linked<'a>>),
 }
 
 impl Engine {
@@ -161,7 +183,7 @@ impl Engine {
         cases: &mut [Case],
         wanted: Vec<RecordRef>,
     ) -> Result<(), Trouble> {
-        let mut refs = crate::record::PerSide::<BTreeSet<RecordRef>>::default();
+        let mut refs = PerSide::<BTreeSet<RecordRef>>::default();
         for record in wanted {
             refs.get_mut(record.side).insert(record);
         }
@@ -284,58 +306,64 @@ impl Engine {
         cases: &[Case],
         answers: &mut BTreeMap<RecordRef, Match>,
     ) -> Result<(), Trouble> {
+        let mut live = Vec::new();
         for record in cases.iter().filter_map(Case::lone_record) {
-            if !matches!(answers.get(&record.key), Some(Match::Nobody)) {
-                continue;
-            }
-            for key in &mapping.matching {
-                if let Some((known, reason)) = self.known_by(mapping, key, record).await? {
-                    let candidates = BTreeMap::from([(known, "matching keys".to_owned())]);
-                    answers.insert(record.key.clone(), Match::Unclear(candidates, reason));
-                    break;
+            if matches!(answers.get(&record.key), Some(Match::Nobody)) {
+                match self.known_by_links(mapping, record).await? {
+                    Known::Deleted(known, reason) => {
+                        answers.insert(record.key.clone(), Match::of_key(known, reason));
+                    }
+                    Known::Live(these) => live.extend(these.into_iter().map(|it| (record, it))),
                 }
+            }
+        }
+        // A link remembers keys of the past too: what counts is what its record says now.
+        let mut refs = PerSide::<BTreeSet<RecordRef>>::default();
+        for (_, one) in &live {
+            refs.get_mut(one.record.side).insert(one.record.clone());
+        }
+        let found = self.fetch_both(mapping, &refs, None).await?;
+        for (lone, Linked { key, record, link }) in live {
+            let Some(Fetched::Here(now)) = found.get(&record) else { continue };
+            let same = key_value(key, now).is_some_and(|now| key_value(key, lone) == Some(now));
+            if same && matches!(answers.get(&lone.key), Some(Match::Nobody)) {
+                let reason =
+                    format!("{record} has the same matching key, and belongs to link {link}");
+                answers.insert(lone.key.clone(), Match::of_key(record, reason));
             }
         }
         Ok(())
     }
 
-    /// Who is across by the same `key` as `record`, or was until they were deleted, as far as links
-    /// tell, with what to say of it.
-    async fn known_by(
+    /// Who is, or was, across by one of the keys of `record`, as far as links tell.
+    async fn known_by_links<'a>(
         &self,
-        mapping: &Mapping,
-        key: &MatchKey,
+        mapping: &'a Mapping,
         record: &Record,
-    ) -> Result<Option<(RecordRef, String)>, Trouble> {
+    ) -> Result<Known<'a>, Trouble> {
         let across = record.key.side.other();
-        let Some(value) = key_value(key, record) else { return Ok(None) };
-        let print = self.journal.fingerprint(&value.to_string());
         let mut live = Vec::new();
-        for link in self.journal.links_with(&mapping.name, print).await? {
-            let Some(theirs) = link.records.get(across).clone() else { continue };
-            match &link.state {
-                LinkState::Unlinked { deleted, .. } if *deleted == across => {
-                    let reason = format!(
-                        "{theirs} had the same matching key; it was deleted, and link {} ended",
-                        link.id
-                    );
-                    return Ok(Some((theirs, reason)));
+        for key in &mapping.matching {
+            let Some(value) = key_value(key, record) else { continue };
+            let print = self.journal.fingerprint(&value.to_string());
+            for link in self.journal.links_with(&mapping.name, print).await? {
+                let Some(theirs) = link.records.get(across).clone() else { continue };
+                match &link.state {
+                    LinkState::Unlinked { deleted, .. } if *deleted == across => {
+                        let reason = format!(
+                            "{theirs} had the same matching key; it was deleted, and link {} ended",
+                            link.id
+                        );
+                        return Ok(Known::Deleted(theirs, reason));
+                    }
+                    state if state.is_live() && live.len() < MOST_KNOWN => {
+                        live.push(Linked { key, record: theirs, link: link.id });
+                    }
+                    _ => {}
                 }
-                state if state.is_live() && live.len() < MOST_KNOWN => live.push((theirs, link.id)),
-                _ => {}
             }
         }
-        // A link remembers keys of the past too: what counts is what the record says now.
-        let refs = live.iter().map(|(theirs, _)| theirs.clone()).collect();
-        let found = self.fetch(mapping, across, &refs, None).await?;
-        Ok(live.into_iter().find_map(|(theirs, link)| match found.get(&theirs) {
-            Some(Fetched::Here(now)) if key_value(key, now).as_ref() == Some(&value) => {
-                let reason =
-                    format!("{theirs} has the same matching key, and belongs to link {link}");
-                Some((theirs, reason))
-            }
-            _ => None,
-        }))
+        Ok(Known::Live(live))
     }
 
     /// Puts the record in line that took a lone one's place, and ends the lone one's entry: what
