@@ -208,17 +208,8 @@ impl Engine {
     ) -> Option<BTreeMap<String, Raw>> {
         let now = self.clock.now();
         let spec = job.spec()?;
-        let link = job.link.as_ref()?;
-        let about = link.records.hubspot.as_ref()?;
-        let ground = Ground {
-            mapping: &job.mapping,
-            base: &link.base,
-            records: &link.records,
-            identities,
-            handoff: job.handoff(),
-            earlier: &job.earlier,
-            now,
-        };
+        let about = job.link_record(Side::HubSpot)?;
+        let ground = job.ground(identities, now)?;
         let mark = text::mark(job.handoff(), account(identities));
         let mut fields = BTreeMap::new();
         match step {

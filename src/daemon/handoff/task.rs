@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::text::{self, Ground};
+use super::text;
 use super::work::{Job, Worked, result};
 use crate::daemon::directory::Owners;
 use crate::daemon::{Engine, Trouble};
@@ -145,18 +145,9 @@ impl Engine {
         identities: &PerSide<Option<Identity>>,
     ) -> Option<Write> {
         let spec = job.spec()?.task.as_ref()?;
-        let link = job.link.as_ref()?;
-        let record = link.records.salesforce.as_ref()?;
+        let record = job.link_record(Side::Salesforce)?;
         let now = self.clock.now();
-        let ground = Ground {
-            mapping: &job.mapping,
-            base: &link.base,
-            records: &link.records,
-            identities,
-            handoff: job.handoff(),
-            earlier: &job.earlier,
-            now,
-        };
+        let ground = job.ground(identities, now)?;
         let mark = text::mark(job.handoff(), account(identities));
         let subject = text::subject(&spec.subject, &ground);
         let text = text::marked(&spec.text, &ground, &mark);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::sight;
+use super::text::Ground;
 use crate::daemon::directory::Owners;
 use crate::daemon::{Engine, Trouble};
 use crate::handoff::level::{Due, calendar_of, due, next};
@@ -15,6 +16,7 @@ use crate::handoff::{Fact, FactKind, Handoff, Progress, State, What, Witness};
 use crate::journal::{Commit, HandoffEntry, HandoffWork, LinkEntry};
 use crate::mapping::handoff::{Calendar, HandoffSpec, NextStep};
 use crate::mapping::{Facts, Mapping};
+use crate::platform::Identity;
 use crate::record::{PerSide, RecordRef, Side};
 
 /// Handoffs that are taken together.
@@ -120,6 +122,24 @@ impl Job {
     /// The record that the link has on a side now.
     pub fn link_record(&self, side: Side) -> Option<&RecordRef> {
         self.link.as_ref()?.records.get(side).as_ref()
+    }
+
+    /// What is known for its texts. Nothing where the link is gone.
+    pub fn ground<'a>(
+        &'a self,
+        identities: &'a PerSide<Option<Identity>>,
+        now: Timestamp,
+    ) -> Option<Ground<'a>> {
+        let link = self.link.as_ref()?;
+        Some(Ground {
+            mapping: &self.mapping,
+            base: &link.base,
+            records: &link.records,
+            identities,
+            handoff: self.handoff(),
+            earlier: &self.earlier,
+            now,
+        })
     }
 
     /// How long the record has been in Salesforce.
