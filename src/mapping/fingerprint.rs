@@ -20,7 +20,8 @@ pub(super) fn of(mapping: &Mapping) -> u64 {
     // The compiled form is ordered throughout and prints conditions by their text, so its debug
     // form is a faithful account of it. Writing to the hash cannot fail.
     let _ = write!(hash, "{parts:?}");
-    // What came later counts only where it is used: an upgrade changes no mapping.
+    // What came later counts only where it is used: a mapping that hands nothing off stays the same
+    // when handoffs learn something new.
     if let Some(handoff) = &mapping.handoff {
         let _ = write!(hash, "{handoff:?}");
     }
