@@ -111,7 +111,12 @@ impl Engine {
             commit.hold(hold.clone());
             self.journal.commit(commit).await?;
         }
-        tracing::warn!(hold = hold.id, %reason, "held until a person releases it");
+        // Whatever joins a hold later is the same news.
+        if hold.since == now {
+            tracing::warn!(hold = hold.id, %reason, "held until a person releases it");
+        } else {
+            tracing::debug!(hold = hold.id, count = hold.count, "held too");
+        }
         Ok(())
     }
 

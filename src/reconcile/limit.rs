@@ -7,22 +7,23 @@
 //!
 //! Invariant: of one sort, no more than its limit takes effect within the window without a person.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::plan::{LinkStep, Plan, WriteAction};
-use crate::record::{PerSide, Raw, Side};
+use crate::record::{LinkId, PerSide, Raw, Side};
 
 /// How much may happen within the window before a person has to look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// What the counts are counted over. One hour.
     pub window: SignedDuration,
-    /// Links changed by one mapping. 2,000.
+    /// Changes made by one mapping, those of the same link each by itself: two automations that undo
+    /// each other end here too. 2,000.
     pub changes: u32,
-    /// The share of its links, 0 to 1. A quarter.
+    /// The share of its links that changed, 0 to 1; one that changed twice counts once. A quarter.
     pub share: f64,
     /// From how many links on the share counts. 200.
     pub share_from: u32,
@@ -54,7 +55,7 @@ const EMPTY_FROM: u32 = 20;
 /// Which limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// Links changed.
+    /// Changes of links.
     Changes,
     /// The share of the mapping's links that changed.
     Share,
@@ -97,7 +98,7 @@ impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, mapping, count, allowed } = self;
         match limit {
-            Limit::Changes => write!(f, "{mapping} would change {count} links")?,
+            Limit::Changes => write!(f, "{mapping} would make {count} changes")?,
             Limit::Share => write!(f, "{mapping} would change {count} of its links")?,
             Limit::Deletes => write!(f, "{mapping} would delete {count} records")?,
             Limit::Clears => write!(f, "{mapping} would clear {count} fields")?,
@@ -116,6 +117,8 @@ impl fmt::Display for Breach {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Weight {
     changes: u32,
+    /// Those of them that no link counts yet.
+    unlinked: u32,
     deletes: u32,
     clears: u32,
     creates: u32,
@@ -131,6 +134,7 @@ impl Weight {
             match write.action {
                 WriteAction::Update { .. } => {
                     weight.changes = 1;
+                    weight.unlinked = u32::from(plan.link.is_none());
                     let cleared = write.fields.values().filter(|raw| **raw == Raw::Null).count();
                     weight.clears += u32::try_from(cleared).unwrap_or(u32::MAX);
                 }
@@ -146,6 +150,7 @@ impl Weight {
 
     const fn add(&mut self, more: &Self) {
         self.changes = self.changes.saturating_add(more.changes);
+        self.unlinked = self.unlinked.saturating_add(more.unlinked);
         self.deletes = self.deletes.saturating_add(more.deletes);
         self.clears = self.clears.saturating_add(more.clears);
         self.creates = self.creates.saturating_add(more.creates);
@@ -177,6 +182,8 @@ pub struct Limiter {
 struct Tally {
     /// What was let through, oldest first.
     passed: VecDeque<(Timestamp, Weight)>,
+    /// The links among that which changed, and when last.
+    changed: BTreeMap<LinkId, Timestamp>,
     /// The limits that were reached and that no person has released.
     tripped: BTreeMap<Limit, Breach>,
 }
@@ -211,21 +218,33 @@ impl Limiter {
         for weight in &weights {
             total.add(weight);
         }
+        tally.changed.retain(|_, at| *at >= since);
+        let changing = |(plan, weight): (&&Plan, &Weight)| plan.link.filter(|_| weight.changes > 0);
+        let changing: BTreeSet<LinkId> = plans.iter().zip(&weights).filter_map(changing).collect();
+        let anew = changing.iter().filter(|link| !tally.changed.contains_key(link)).count();
+        let changed = u32::try_from(tally.changed.len().saturating_add(anew)).unwrap_or(u32::MAX);
         for limit in Limit::ALL {
             let allowed = self.limits.allowed(limit, links, total.looked);
-            let count = total.on(limit);
+            let count = match limit {
+                Limit::Share => changed.saturating_add(total.unlinked),
+                limit => total.on(limit),
+            };
             if count > allowed && weights.iter().any(|weight| weight.on(limit) > 0) {
                 let mapping = mapping.to_owned();
                 tally.tripped.entry(limit).or_insert(Breach { limit, mapping, count, allowed });
             }
         }
         let mut passed = Weight::default();
-        let verdicts = weights
+        let verdicts = plans
             .iter()
-            .map(|weight| {
+            .zip(&weights)
+            .map(|(plan, weight)| {
                 let held = tally.tripped.values().find(|breach| weight.on(breach.limit) > 0);
                 if held.is_none() {
                     passed.add(weight);
+                    tally
+                        .changed
+                        .extend(plan.link.filter(|_| weight.changes > 0).map(|it| (it, now)));
                 }
                 held.cloned()
             })

@@ -334,9 +334,9 @@ pub struct Limits {
     /// What the counts below are counted over.
     #[serde(deserialize_with = "duration")]
     pub window: Duration,
-    /// Links changed by one mapping.
+    /// Changes made by one mapping, those of the same link each by itself.
     pub changes: u32,
-    /// The share of its links, 0 to 1.
+    /// The share of its links that changed, 0 to 1.
     #[serde(deserialize_with = "parse::share")]
     pub share: f64,
     /// From how many links on the share counts.

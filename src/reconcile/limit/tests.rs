@@ -62,7 +62,9 @@ fn limiter() -> Limiter {
 
 #[test]
 fn each_limit_holds_its_own_sort_of_plan() {
-    let many = |plan: Plan, count: usize| vec![plan; count];
+    let many = |plan: Plan, count: u64| -> Vec<Plan> {
+        (1..=count).map(|link| Plan { link: Some(LinkId(link)), ..plan.clone() }).collect()
+    };
     let creates = || {
         let action = WriteAction::Create {
             key_field: "k".into(),
@@ -90,7 +92,7 @@ fn each_limit_holds_its_own_sort_of_plan() {
     }
     insta::assert_snapshot!(lines.join("\n"), @r#"
         changes up to the limit: 0 of 51 held
-        changes over the limit: 51 of 52 held people would change 51 links (at most 50 pass without a person)
+        changes over the limit: 51 of 52 held people would make 51 changes (at most 50 pass without a person)
         a share of few links: 0 of 51 held
         a share of more links: 26 of 27 held people would change 26 of its links (at most 25 pass without a person)
         deletes: 4 of 5 held people would delete 4 records (at most 3 pass without a person)
@@ -124,4 +126,32 @@ fn the_window_rolls() {
         assert_eq!(weigh(&mut limiter, 1_000, &[delete(), delete(), delete()], at).0, 0);
     }
     assert_eq!(limiter.mappings["people"].passed.len(), 1, "what is past is forgotten");
+}
+
+#[test]
+fn a_link_that_changes_all_day_is_one_of_many() {
+    let plan = |link: u64| Plan { link: Some(LinkId(link)), ..update(Raw::text("Ulm")) };
+    let mut limiter = Limiter::new(Limits { changes: 40, ..limiter().limits });
+    // 25 of 101 may change.
+    for number in 0..30 {
+        assert_eq!(weigh(&mut limiter, 101, &[plan(number % 5)], now()).0, 0, "change {number}");
+    }
+    assert_eq!(weigh(&mut limiter, 101, &[plan(3), plan(4), plan(3)], now()).0, 0);
+    let strangers: Vec<Plan> = (100..121).map(plan).collect();
+    let mut share = Limiter::new(Limits { changes: 1_000, ..limiter.limits.clone() });
+    for number in 0..30 {
+        assert_eq!(weigh(&mut share, 101, &[plan(number % 5)], now()).0, 0);
+    }
+    let (held, why) = weigh(&mut share, 101, &strangers, now());
+    assert_eq!(held, 21);
+    assert!(why.starts_with("people would change 26 of its links (at most 25 "), "{why}");
+    // They undo each other for ever: the count of changes stops them.
+    let (held, why) = weigh(&mut limiter, 101, &vec![plan(1); 8], now());
+    assert_eq!(held, 8);
+    assert!(why.starts_with("people would make 41 changes (at most 40 "), "{why}");
+    // An hour later nobody has changed.
+    let later = now() + SignedDuration::from_hours(2);
+    share.release("people");
+    assert_eq!(weigh(&mut share, 101, &strangers, later).0, 0);
+    assert_eq!(share.mappings["people"].changed.len(), 21);
 }
