@@ -34,9 +34,9 @@ Examples:
 /// `lockstep handoff preview`
 pub(super) const PREVIEW: Command = Command {
     name: "handoff",
-    about: "Show what the task of a record's handoff says",
+    about: "Show the next steps of a record's handoff, and what they say",
     long: "\
-The text is made from what is known of the record now. Nothing is written.
+The texts are made from what is known of the record now. Nothing is written.
 
 Examples:
   lockstep handoff preview ann@example.com
@@ -289,16 +289,24 @@ fn run_preview(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Fail
         out.value(&preview);
         return Ok(Exit::Done);
     }
-    out.line(format!("subject:  {}", preview.subject));
-    out.line(format!(
-        "due:      {}",
-        words::or_dash(preview.due.map(|at| at.to_string()).as_deref())
-    ));
-    out.line(format!("priority: {}", preview.priority));
-    for one in &preview.beside {
-        out.line(format!("beside:   {one}"));
+    for (place, step) in preview.steps.iter().enumerate() {
+        if place > 0 {
+            out.line("");
+        }
+        out.line(paint(Tone::Strong, &step.what));
+        if let Some(subject) = &step.subject {
+            out.line(format!("subject:  {subject}"));
+        }
+        if let Some(due) = step.due {
+            out.line(format!("due:      {due}"));
+        }
+        if !step.details.is_empty() {
+            out.line(format!("details:  {}", step.details.join(", ")));
+        }
+        if let Some(text) = &step.text {
+            out.line("");
+            out.line(text);
+        }
     }
-    out.line("");
-    out.line(&preview.text);
     Ok(Exit::Done)
 }

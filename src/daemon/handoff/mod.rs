@@ -12,6 +12,7 @@ mod follow;
 mod logged;
 mod next;
 mod notice;
+mod preview;
 mod receiver;
 mod route;
 mod serve;
@@ -20,7 +21,7 @@ mod task;
 mod text;
 mod work;
 
-pub use text::{Preview, preview};
+pub use preview::{Planned, Preview, preview};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,12 +1,10 @@
-//! The task's text.
+//! The texts of a handoff's next steps.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::sight;
 use crate::handoff::Handoff;
-use crate::mapping::handoff::{Calendar, CampaignSpec, HandoffSpec, TaskSpec};
 use crate::mapping::{Mapping, Template};
 use crate::platform::Identity;
 use crate::reconcile::Base;
@@ -21,22 +19,6 @@ const DESCRIPTION: usize = 32_000;
 /// The most characters of the text of a task or note in HubSpot, which is HTML
 /// (developers.hubspot.com, "Notes").
 const HTML: usize = 65_536;
-
-/// What a task would say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Preview {
-    /// Its subject.
-    pub subject: String,
-    /// Its text.
-    pub text: String,
-    /// When it is due, if a handoff were opened now or as the open one says.
-    #[schemars(with = "Option<String>")]
-    pub due: Option<Timestamp>,
-    /// Its priority.
-    pub priority: String,
-    /// What is made beside it, each as a sentence.
-    pub beside: Vec<String>,
-}
 
 /// What is known for a text.
 pub(super) struct Ground<'a> {
@@ -181,74 +163,6 @@ fn html(text: &str, most: usize) -> String {
         html.push_str(piece);
     }
     html
-}
-
-/// What a task would say.
-pub(super) fn of(spec: &TaskSpec, ground: &Ground<'_>, due: Option<Timestamp>) -> Preview {
-    let account = ground.identities.salesforce.as_ref().map_or("", |it| it.account.as_str());
-    let subject = subject(&spec.subject, ground);
-    let text = marked(&spec.text, ground, &mark(ground.handoff, account));
-    Preview { subject, text, due, priority: spec.priority.clone(), beside: Vec::new() }
-}
-
-/// What is made beside the task, each as a sentence.
-fn beside(spec: &HandoffSpec, ground: &Ground<'_>, calendar: &Calendar) -> Vec<String> {
-    let mut all = Vec::new();
-    if let Some(task) = &spec.hubspot_task {
-        let due = calendar.add(ground.handoff.qualified_at, task.due);
-        let due = due.map_or_else(String::new, |due| format!(", due {due}"));
-        let queue =
-            task.queue.as_ref().map_or_else(String::new, |it| format!(", in the queue {it}"));
-        let (subject, kind, priority) = (subject(&task.subject, ground), &task.kind, task.priority);
-        all.push(format!("a HubSpot task {subject:?}, {kind}, priority {priority}{due}{queue}"));
-    }
-    if spec.hubspot_note.is_some() {
-        all.push("a HubSpot note".to_owned());
-    }
-    if let Some(CampaignSpec { id, status }) = &spec.campaign {
-        let status =
-            status.as_ref().map_or_else(String::new, |it| format!(", with the status {it:?}"));
-        all.push(format!("membership of the Salesforce campaign {id}{status}"));
-    }
-    all
-}
-
-/// What a task would say for a link, were it handed off now by `rule`, or as its open handoff was.
-///
-/// Nothing where the mapping asks for no task.
-#[must_use]
-pub fn preview(
-    mapping: &Mapping,
-    link: &crate::journal::LinkEntry,
-    handoffs: &[Handoff],
-    identities: &PerSide<Option<Identity>>,
-    now: Timestamp,
-) -> Option<Preview> {
-    use crate::handoff::{HandoffId, Witness, opens};
-    let spec = mapping.handoff.as_ref()?;
-    let task = spec.task.as_ref()?;
-    let rule = mapping.qualifications.iter().find(|it| spec.rules.contains(&it.name))?;
-    let would_be = Handoff {
-        id: HandoffId { link: link.id, nth: u32::try_from(handoffs.len()).ok()?.saturating_add(1) },
-        mapping: mapping.name.clone(),
-        rule: rule.name.clone(),
-        reason: rule.reason.clone(),
-        qualified_at: now,
-        witness: Witness::Lockstep,
-        groups: Default::default(),
-        facts: Default::default(),
-    };
-    let (handoff, earlier) = match handoffs.split_last() {
-        Some((last, earlier)) if !opens(handoffs) => (last, earlier),
-        _ => (&would_be, handoffs),
-    };
-    let seen = sight(mapping, &link.base, now);
-    let (_, calendar) = crate::handoff::level::calendar_of(spec, &seen);
-    let due = calendar.add(handoff.qualified_at, task.due);
-    let (base, records) = (&link.base, &link.records);
-    let ground = Ground { mapping, base, records, identities, handoff, earlier, now };
-    let preview = of(task, &ground, due);
-    Some(Preview { beside: beside(spec, &ground, calendar), ..preview })
 }
 
 #[cfg(test)]

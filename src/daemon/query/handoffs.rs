@@ -135,10 +135,10 @@ impl Desk<'_> {
         Ok(views)
     }
 
-    /// What the task of a record's handoff says or would say.
+    /// The next steps of a record's handoff, with what they say or would say.
     ///
     /// # Errors
-    /// Where there is no such record, its mapping asks for no task, or the journal cannot be used.
+    /// Where there is no such record, its mapping asks for no next step, or the journal cannot be used.
     pub async fn handoff_preview(
         self,
         of: &str,
@@ -152,9 +152,10 @@ impl Desk<'_> {
             crate::daemon::handoff::preview(mapping, &link, &known, identities, self.now)
         });
         made.ok_or_else(|| {
-            let message = format!("the mapping {:?} asks for no task", link.mapping);
+            let message = format!("the mapping {:?} asks for no next step", link.mapping);
             Refused::new(RefusedKind::Usage, message).hint(
-                "write [handoff] with [handoff.task] in its file; mappings/README.md says how",
+                "write [handoff] with [handoff.task] or [handoff.hubspot_task] in its file; \
+                 mappings/README.md says how",
             )
         })
     }

@@ -1,8 +1,11 @@
 //! What is made beside the Salesforce task: each once, whatever happens on the way.
 
 use super::*;
+use crate::daemon::handoff::Planned;
+use crate::daemon::query::Desk;
 use crate::handoff::Progress;
 use crate::mapping::handoff::NextStep;
+use crate::record::PerSide;
 use crate::sandbox::fault::Side as Platforms;
 use crate::sandbox::hubspot::owners::Owner;
 
@@ -258,4 +261,34 @@ async fn a_handoff_that_ended_before_a_step_could_be_made_says_so() {
         Progress::Failed("the handoff ended before it was")
     );
     assert_eq!(made(&sandbox, person), (0, 0, 0));
+}
+
+/// What `handoff preview` says of the record's handoff: each step in a line, its text left out.
+async fn previewed(engine: &Engine, of: u64) -> Result<String, String> {
+    let mappings = engine.mappings();
+    let desk = Desk { journal: &engine.journal, mappings: &mappings, now: engine.clock.now() };
+    let preview = desk.handoff_preview(&of.to_string(), &PerSide::default()).await;
+    let preview = preview.map_err(|refused| refused.message)?;
+    let line = |step: &Planned| {
+        let subject = step.subject.as_deref().unwrap_or("-");
+        let due = step.due.map_or_else(|| "-".to_owned(), |due| due.to_string());
+        format!("{} ({}): {subject}, due {due}", step.what, step.details.join(", "))
+    };
+    Ok(preview.steps.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_preview_shows_every_step_whichever_there_are() {
+    let (_, engine, person) = qualified(with(&format!("{TASK}{NOTE}{MEMBER}"))).await;
+    insta::assert_snapshot!(previewed(&engine, person).await.unwrap(), @r"
+    Salesforce task (priority Normal): Qualified: Ada King, Engines, due 2026-11-02T13:00:00Z
+    HubSpot task (priority HIGH, type CALL, queue 14512): Qualified: Ada King, Engines, due 2026-11-02T13:00:00Z
+    HubSpot note (): -, due -
+    membership of the Salesforce campaign 701000000000001AAA (status Responded): -, due -
+    ");
+    let own = format!("{TASK}subject = \"Call\"\ntext = \"They wait.\"\n");
+    let (_, engine, person) = qualified(without_task(&own)).await;
+    insta::assert_snapshot!(previewed(&engine, person).await.unwrap(), @"HubSpot task (priority HIGH, type CALL, queue 14512): Call, due 2026-11-02T13:00:00Z");
+    let (_, engine, person) = qualified(without_task("")).await;
+    insta::assert_snapshot!(previewed(&engine, person).await.unwrap_err(), @r#"the mapping "people" asks for no next step"#);
 }
