@@ -24,7 +24,7 @@ use crate::platform::salesforce::pubsub::Events;
 use crate::platform::{Error, Identity, Platform};
 use crate::reconcile::Plan;
 use crate::reconcile::limit::{Limiter, Limits};
-use crate::record::{PerSide, RecordRef, Side};
+use crate::record::{PerSide, RecordRef, Side, Source};
 
 /// How the engine works. The settings' section of the same name says what each does.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ pub struct Engine {
     /// How many settlements there were lately.
     pub(super) tempo: Mutex<Tempo>,
     /// How many changes came lately.
-    pub(super) floods: Mutex<PerSide<Flood>>,
+    pub(super) floods: Mutex<BTreeMap<(Side, Source), Flood>>,
     /// How many change events were delivered.
     pub(super) tally: Mutex<Tally>,
     /// What the settlements of the last while came to.

@@ -153,3 +153,40 @@ async fn whoever_is_about_to_go_to_sales_is_first_out_of_the_middle_of_an_import
     let first = engine.settle_due().await.unwrap();
     assert_eq!((first.taken > 0, first.created.salesforce), (true, 1), "{first:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_a_webhook_tells_of_is_no_part_of_what_a_poll_lists_in_the_same_second() {
+    let (sandbox, engine, _) = start_far();
+    let engine = Arc::new(engine);
+    let ada = contact(&sandbox, "ada", "marketingqualifiedlead", "61");
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for number in 0..3_000 {
+        contact(&sandbox, &format!("cold{number}"), "subscriber", "3");
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let postman = Postman::new(&sandbox, &engine).unwrap();
+    let heeded = engine.poll(Side::HubSpot, Stream::Changed).await.unwrap();
+    assert_eq!(heeded.heard, 3_000);
+    let (prompt, flood) =
+        (waiting(&engine, Lane::Ordinary).await, waiting(&engine, Lane::Backfill).await);
+    assert!(flood > 2_500 && prompt > 0, "{prompt} and {flood}");
+    let now = sandbox.clock().now();
+    let edit = [("jobtitle", "Countess")];
+    sandbox.world().hubspot.edit_as_user(Object::Contact, ada, &edit, FIRST_USER, now).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(postman.deliver().await, 1);
+    assert_eq!(waiting(&engine, Lane::Ordinary).await, prompt + 1);
+    assert_eq!(waiting(&engine, Lane::Backfill).await, flood);
+    // Whom the flood has put behind is moved forward by the word of another way.
+    let entries = engine.journal.pending_page(None, 4_000).await.unwrap();
+    let behind = entries.into_iter().find(|entry| entry.lane == Lane::Backfill).unwrap();
+    let late = behind.told.into_keys().next().unwrap().id.parse().unwrap();
+    let now = sandbox.clock().now();
+    sandbox.world().hubspot.edit_as_user(Object::Contact, late, &edit, FIRST_USER, now).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(postman.deliver().await, 1);
+    assert_eq!(waiting(&engine, Lane::Ordinary).await, prompt + 2);
+    assert_eq!(waiting(&engine, Lane::Backfill).await, flood - 1);
+}
