@@ -19,7 +19,7 @@ use super::cover::{cover_loop, watch_of};
 use super::reload::{Reload, Reloader};
 use super::service::{ServiceError, assemble, stream_choice};
 use super::stream::{allocation_loop, stream_loop};
-use super::{Clock, Engine, Stream, Trouble, control, http, reload, webhooks};
+use super::{Clock, Engine, Settled, Stream, Trouble, control, http, reload, webhooks};
 use crate::journal::{self, HistoryBounds};
 use crate::record::Side;
 use crate::settings::{Effective, Settings};
@@ -265,16 +265,7 @@ async fn settle_loop(shared: Arc<Shared>) {
         shared.beat.send_replace(Instant::now());
         let wait = match shared.engine.settle_due().await {
             Ok(settled) if settled.taken > 0 => {
-                tracing::info!(
-                    taken = settled.taken,
-                    finished = settled.finished,
-                    postponed = settled.postponed,
-                    held = settled.held,
-                    to_hubspot = settled.written.hubspot,
-                    to_salesforce = settled.written.salesforce,
-                    put_back = settled.put_back,
-                    "settled"
-                );
+                log(&settled);
                 let rest = shared.engine.rest();
                 if rest.is_zero() || shared.pause(rest).await {
                     continue;
@@ -293,6 +284,26 @@ async fn settle_loop(shared: Arc<Shared>) {
             () = shared.engine.wake.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+/// Logs what settling came to. Thousands of echoes and unchanged records are no news.
+fn log(settled: &Settled) {
+    let Settled { taken, finished, postponed, held, put_back, .. } = *settled;
+    let (hubspot, salesforce) = (settled.written.hubspot, settled.written.salesforce);
+    if settled.is_quiet() {
+        tracing::debug!(taken, finished, put_back, "settled");
+    } else {
+        tracing::info!(
+            taken,
+            finished,
+            postponed,
+            held,
+            put_back,
+            to_hubspot = hubspot,
+            to_salesforce = salesforce,
+            "settled"
+        );
     }
 }
 

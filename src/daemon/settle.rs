@@ -68,6 +68,16 @@ impl std::ops::AddAssign for Settled {
     }
 }
 
+impl Settled {
+    /// Whether nothing came of it that an operator would look for.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let sides = [&self.written, &self.created, &self.deleted, &self.refused];
+        let touched = sides.into_iter().flat_map(|it| [it.hubspot, it.salesforce]).sum::<usize>();
+        touched + self.postponed + self.held == 0
+    }
+}
+
 impl Engine {
     /// Takes up to `limit` entries of some lanes that are due and settles them. To be called by who
     /// has the turn: see [`tempo`](super::tempo).
