@@ -208,7 +208,7 @@ impl Site {
         set_up(&sandbox);
         sandbox.world().hubspot.limiter.limits = Limits::none();
         let serving = serve(sandbox.clone(), ServeOptions::default()).await.unwrap();
-        let name = format!("lockstep-push-{}-{window}", std::process::id());
+        let name = format!("lockstep-push-{}-{window}-{people}", std::process::id());
         let folder = Folder(std::env::temp_dir().join(name));
         std::fs::create_dir_all(folder.0.join("mappings")).unwrap();
         for file in ["people.toml", "companies.toml", "deals.toml"] {
