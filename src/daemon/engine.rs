@@ -62,7 +62,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch: 200,
-            slow_batch: 50,
+            slow_batch: 100,
             at_once: 30,
             window: Duration::from_millis(500),
             retry: Duration::from_secs(5),
