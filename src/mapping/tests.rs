@@ -105,6 +105,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("a name with blanks", "name = \"score\"\ntype", "name = \"Lead Score\"\ntype"),
     ("a reserved name", "name = \"score\"\ntype", "name = \"now\"\ntype"),
     ("a label", "\"lifecyclestage\"", "\"Lifecycle Stage\""),
+    ("a custom object", "object = \"contacts\"", "object = \"p8021_machines\""),
     ("a name twice", "name = \"score\"\ntype", "name = \"email\"\ntype"),
     ("a place twice", "\"HubSpot_Score__c\"", "\"Email\""),
     ("an id field", "\"HubSpot_Score__c\"", "\"HubSpot_Id__c\""),

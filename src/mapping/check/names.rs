@@ -13,6 +13,7 @@ pub(super) fn platform_names(checked: &Checked<'_>, findings: &mut Findings) {
     let file = checked.file;
     api_name(Side::HubSpot, &file.hubspot.id_field, findings);
     api_name(Side::HubSpot, &file.hubspot.object, findings);
+    custom_object(&file.hubspot.object, findings);
     api_name(Side::Salesforce, &file.salesforce.id_field, findings);
     api_name(Side::Salesforce, &file.salesforce.object, findings);
     for key in items(&file.r#match) {
@@ -57,6 +58,22 @@ fn api_name(side: Side, name: &At<String>, findings: &mut Findings) {
         findings
             .error("name", &name.span, format!("{:?} is no API name of {side}", name.value))
             .help(help);
+    }
+}
+
+/// HubSpot's own word for a custom object has two spellings, with and without the account's number,
+/// and no webhook knows either of them: events carry the type id. (developers.hubspot.com, "Custom
+/// objects".)
+fn custom_object(name: &At<String>, findings: &mut Findings) {
+    let after =
+        name.strip_prefix('p').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    if after.is_some_and(|rest| rest.starts_with('_')) {
+        findings
+            .error("name", &name.span, format!("{:?} is the name of a custom object", name.value))
+            .help(
+                "write its type id, which webhooks call it by: the address of its list in HubSpot \
+                 has it after objects/, such as 2-1234567",
+            );
     }
 }
 
