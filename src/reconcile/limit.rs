@@ -117,8 +117,6 @@ impl fmt::Display for Breach {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Weight {
     changes: u32,
-    /// Those of them that no link counts yet.
-    unlinked: u32,
     deletes: u32,
     clears: u32,
     creates: u32,
@@ -134,13 +132,16 @@ impl Weight {
             match write.action {
                 WriteAction::Update { .. } => {
                     weight.changes = 1;
-                    weight.unlinked = u32::from(plan.link.is_none());
                     let cleared = write.fields.values().filter(|raw| **raw == Raw::Null).count();
                     weight.clears += u32::try_from(cleared).unwrap_or(u32::MAX);
                 }
                 WriteAction::Create { .. } => weight.creates += 1,
                 WriteAction::Delete { .. } => weight.deletes += 1,
             }
+        }
+        if weight.creates > 0 {
+            // The one who is created across is told the new id: that is the creation's own end.
+            weight.changes = 0;
         }
         if let LinkStep::Unlink { deleted, .. } | LinkStep::Wait { deleted } = plan.step {
             *weight.gone.get_mut(deleted) = 1;
@@ -150,7 +151,6 @@ impl Weight {
 
     const fn add(&mut self, more: &Self) {
         self.changes = self.changes.saturating_add(more.changes);
-        self.unlinked = self.unlinked.saturating_add(more.unlinked);
         self.deletes = self.deletes.saturating_add(more.deletes);
         self.clears = self.clears.saturating_add(more.clears);
         self.creates = self.creates.saturating_add(more.creates);
@@ -219,14 +219,18 @@ impl Limiter {
             total.add(weight);
         }
         tally.changed.retain(|_, at| *at >= since);
-        let changing = |(plan, weight): (&&Plan, &Weight)| plan.link.filter(|_| weight.changes > 0);
-        let changing: BTreeSet<LinkId> = plans.iter().zip(&weights).filter_map(changing).collect();
-        let anew = changing.iter().filter(|link| !tally.changed.contains_key(link)).count();
-        let changed = u32::try_from(tally.changed.len().saturating_add(anew)).unwrap_or(u32::MAX);
+        let changing: Vec<Option<LinkId>> = plans
+            .iter()
+            .zip(&weights)
+            .map(|(plan, weight)| plan.link.filter(|_| weight.changes > 0))
+            .collect();
+        let all: BTreeSet<&LinkId> =
+            tally.changed.keys().chain(changing.iter().flatten()).collect();
+        let changed = u32::try_from(all.len()).unwrap_or(u32::MAX);
         for limit in Limit::ALL {
             let allowed = self.limits.allowed(limit, links, total.looked);
             let count = match limit {
-                Limit::Share => changed.saturating_add(total.unlinked),
+                Limit::Share => changed,
                 limit => total.on(limit),
             };
             if count > allowed && weights.iter().any(|weight| weight.on(limit) > 0) {
@@ -235,16 +239,14 @@ impl Limiter {
             }
         }
         let mut passed = Weight::default();
-        let verdicts = plans
+        let verdicts = weights
             .iter()
-            .zip(&weights)
-            .map(|(plan, weight)| {
+            .zip(changing)
+            .map(|(weight, link)| {
                 let held = tally.tripped.values().find(|breach| weight.on(breach.limit) > 0);
                 if held.is_none() {
                     passed.add(weight);
-                    tally
-                        .changed
-                        .extend(plan.link.filter(|_| weight.changes > 0).map(|it| (it, now)));
+                    tally.changed.extend(link.map(|link| (link, now)));
                 }
                 held.cloned()
             })

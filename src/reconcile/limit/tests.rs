@@ -37,6 +37,16 @@ fn delete() -> Plan {
     plan(step, Some((WriteAction::Delete { id: "1".into() }, Raw::Null)))
 }
 
+fn create() -> Plan {
+    let action = WriteAction::Create {
+        key_field: "k".into(),
+        key: "1".into(),
+        assign: Default::default(),
+        allow_duplicates: false,
+    };
+    Plan { link: None, ..plan(LinkStep::Create, Some((action, Raw::text("Ulm")))) }
+}
+
 fn gone() -> Plan {
     plan(LinkStep::Unlink { deleted: Side::Salesforce, peer: PeerFate::Stays }, None)
 }
@@ -63,16 +73,8 @@ fn limiter() -> Limiter {
 #[test]
 fn each_limit_holds_its_own_sort_of_plan() {
     let many = |plan: Plan, count: u64| -> Vec<Plan> {
-        (1..=count).map(|link| Plan { link: Some(LinkId(link)), ..plan.clone() }).collect()
-    };
-    let creates = || {
-        let action = WriteAction::Create {
-            key_field: "k".into(),
-            key: "1".into(),
-            assign: Default::default(),
-            allow_duplicates: false,
-        };
-        plan(LinkStep::Create, Some((action, Raw::text("Ulm"))))
+        let link = |number| plan.link.map(|_| LinkId(number));
+        (1..=count).map(|number| Plan { link: link(number), ..plan.clone() }).collect()
     };
     let mut lines = Vec::new();
     for (case, links, mut plans) in [
@@ -82,7 +84,7 @@ fn each_limit_holds_its_own_sort_of_plan() {
         ("a share of more links", 101, many(update(Raw::text("Ulm")), 26)),
         ("deletes", 1_000, many(delete(), 4)),
         ("clears", 1_000, many(update(Raw::Null), 6)),
-        ("creates", 1_000, many(creates(), 11)),
+        ("creates", 1_000, many(create(), 11)),
         ("a side suddenly empty", 1_000, many(gone(), 21)),
         ("some gone", 1_000, [many(gone(), 21), many(quiet(), 60)].concat()),
     ] {
@@ -101,6 +103,16 @@ fn each_limit_holds_its_own_sort_of_plan() {
         a side suddenly empty: 21 of 22 held 21 records of people are gone in Salesforce, most of those that were read: may the signed-in user still see them? (at most 20 pass without a person)
         some gone: 0 of 82 held
         "#);
+}
+
+#[test]
+fn whoever_is_told_the_id_of_a_new_record_is_part_of_its_creation() {
+    let mut limiter = Limiter::new(Limits { changes: 5, ..limiter().limits });
+    let told = PerSide { salesforce: update(Raw::text("1")).writes.hubspot, ..create().writes };
+    let plans = vec![Plan { writes: told, ..create() }; 10];
+    assert_eq!(weigh(&mut limiter, 1_000, &plans, now()).0, 0);
+    assert_eq!(weigh(&mut limiter, 1_000, &[update(Raw::text("Ulm"))], now()).0, 0);
+    assert_eq!(weigh(&mut limiter, 1_000, &plans[..1], now()).0, 1, "the eleventh creation");
 }
 
 #[test]
