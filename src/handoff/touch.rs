@@ -87,8 +87,8 @@ pub enum TaskKind {
 
 /// The touch that a deed is, if it is one.
 ///
-/// Never: an assignment, whatever automation or this program did, what the person did themselves
-/// (an inbound call), and what a queue completes.
+/// Never: an assignment, whatever automation or this program did, and what the person did themselves
+/// (an inbound call).
 #[must_use]
 pub fn touch(spec: &TouchSpec, deed: &Deed) -> Option<Fact> {
     let by = match &deed.by {
@@ -126,14 +126,20 @@ fn task_touch(
     kind: TaskKind,
     by: Option<Owner>,
 ) -> Option<(Touch, Option<Owner>)> {
-    let person = owner.filter(|owner| owner.kind == OwnerKind::Person)?;
-    // Somebody else tidying up a colleague's list has not touched the lead.
-    let own = by.as_ref().is_none_or(|by| by == person);
+    let owner = owner?;
+    let (person, own) = match (owner.kind, &by) {
+        // Somebody else tidying up a colleague's list has not touched the lead.
+        (OwnerKind::Person, by) => (owner, by.as_ref().is_none_or(|by| by == owner)),
+        // A queue does nothing itself: whoever completed its task did not care to take it first.
+        (OwnerKind::Queue, Some(by)) => (by, true),
+        (OwnerKind::Queue, None) => return None,
+    };
+    let person = person.clone();
     let method = match kind {
         TaskKind::Plain => (spec.tasks && own).then_some(Touch::Task),
         TaskKind::Call { inbound } => (spec.calls && !inbound).then_some(Touch::Call),
         TaskKind::Email => spec.emails.then_some(Touch::Email),
         TaskKind::ListEmail => None,
     }?;
-    Some((method, Some(by.unwrap_or_else(|| person.clone()))))
+    Some((method, Some(by.unwrap_or(person))))
 }

@@ -32,6 +32,8 @@ pub struct HandoffSpec {
     pub hubspot_task: Option<HubSpotTaskSpec>,
     /// A note in HubSpot.
     pub hubspot_note: Option<HubSpotNoteSpec>,
+    /// A task in Salesforce that a queue owns.
+    pub queue_task: Option<QueueTaskSpec>,
     /// A campaign of Salesforce's that the person becomes a member of.
     pub campaign: Option<CampaignSpec>,
     /// Business time, where nothing else is said for the record.
@@ -65,6 +67,7 @@ impl HandoffSpec {
         match step {
             NextStep::HubSpotTask => self.hubspot_task.is_some(),
             NextStep::HubSpotNote => self.hubspot_note.is_some(),
+            NextStep::QueueTask => self.queue_task.is_some(),
             NextStep::Campaign => self.campaign.is_some(),
         }
     }
@@ -125,7 +128,7 @@ pub struct Member {
     pub when: Option<Condition>,
 }
 
-/// The task that tells the owner what to do.
+/// A task in Salesforce.
 #[derive(Debug)]
 pub struct TaskSpec {
     /// Its subject. Salesforce takes 255 characters.
@@ -161,13 +164,16 @@ pub enum NextStep {
     HubSpotTask,
     /// A note in HubSpot.
     HubSpotNote,
+    /// A task in Salesforce that a queue owns.
+    QueueTask,
     /// Membership of a Salesforce campaign.
     Campaign,
 }
 
 impl NextStep {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 3] = [Self::HubSpotTask, Self::HubSpotNote, Self::Campaign];
+    pub const ALL: [Self; 4] =
+        [Self::HubSpotTask, Self::HubSpotNote, Self::QueueTask, Self::Campaign];
 
     /// Its block under `[handoff]`.
     #[must_use]
@@ -175,6 +181,7 @@ impl NextStep {
         match self {
             Self::HubSpotTask => "hubspot_task",
             Self::HubSpotNote => "hubspot_note",
+            Self::QueueTask => "queue_task",
             Self::Campaign => "campaign",
         }
     }
@@ -185,6 +192,7 @@ impl NextStep {
         match self {
             Self::HubSpotTask => "the HubSpot task",
             Self::HubSpotNote => "the HubSpot note",
+            Self::QueueTask => "the queue's task",
             Self::Campaign => "the campaign membership",
         }
     }
@@ -194,7 +202,7 @@ impl NextStep {
     pub const fn side(self) -> Side {
         match self {
             Self::HubSpotTask | Self::HubSpotNote => Side::HubSpot,
-            Self::Campaign => Side::Salesforce,
+            Self::QueueTask | Self::Campaign => Side::Salesforce,
         }
     }
 }
@@ -221,6 +229,15 @@ pub struct HubSpotTaskSpec {
 pub struct HubSpotNoteSpec {
     /// Its text.
     pub text: Template,
+}
+
+/// A task in Salesforce that a queue owns: whoever of the queue is free takes it.
+#[derive(Debug)]
+pub struct QueueTaskSpec {
+    /// The queue's name.
+    pub queue: String,
+    /// The task.
+    pub task: TaskSpec,
 }
 
 /// A campaign of Salesforce's that the person becomes a member of.

@@ -310,6 +310,10 @@ on = ["sent"]
 
 [handoff.feedback]
 state = "handoff_state"
+
+[handoff.queue_task]
+queue = "Calls"
+text = "{{ owner|default('nobody') }} is away."
 "#;
 
 /// Each mistake by what is replaced in the sound handoff.
@@ -350,6 +354,9 @@ const HANDOFF_MISTAKES: &[(&str, &str, &str)] = &[
     ("a queue by name", "\"14512\"", "\"Inbound\""),
     ("an urgency that is none", "\"HIGH\"", "\"High\""),
     ("a note of nobody", "{{ owner }}", "{{ owners }}"),
+    ("a queue without a name", "\"Calls\"", "\" \""),
+    ("a queue's task of nobody", "{{ owner|", "{{ ownr|"),
+    ("a queue's task without a queue", "queue = \"Calls\"\n", ""),
     ("a campaign with a slip", "701000000000001AAA", "701000000000001AAB"),
     ("a campaign that is a lead", "701000000000001AAA", "00Q000000000001EAA"),
     (
@@ -393,6 +400,12 @@ fn a_handoff_says_who_when_and_what() {
     assert_eq!(handoff.calendar.week[5][1], handoff::Hours { from: 810, to: 1_440 });
     assert!(handoff.calendar.week[1].is_empty());
     assert_eq!(handoff.calendar.holidays.len(), 2);
+    let calls = handoff.queue_task.as_ref().unwrap();
+    assert_eq!((calls.queue.as_str(), calls.task.due), ("Calls", task.due), "borrowed");
+    assert_eq!(
+        (calls.task.priority.as_str(), calls.task.status.as_str()),
+        ("Normal", "Not Started")
+    );
     let step = &handoff.levels.escalations[0];
     assert!(step.warns() && step.act == handoff::Act::Notice("sales".into()));
     // A stage makes a rule of its own, which rests while the stage is not reached.

@@ -200,6 +200,9 @@ queue = "99"
 [handoff.campaign]
 id = "701000000000001AAA"
 
+[handoff.queue_task]
+queue = "Inbound Leads"
+
 [handoff.calendar]"#;
     let text = text.replacen("[handoff.calendar]", blocks, 1);
     let text = text.replacen("[handoff.touch]", "[handoff.touch]\nhubspot = true", 1);
@@ -218,26 +221,42 @@ async fn what_a_handoff_needs_besides_fields_is_looked_for() {
         [
             "HubSpot tasks's `hs_task_type` has no choice \"RING\"",
             "HubSpot tasks's `hs_queue_membership_ids` has no choice \"99\"",
+            "Salesforce has no queue called \"Inbound Leads\", or hides it",
             "Salesforce has no Campaign 701000000000001AAA, or hides it",
         ]
     );
     for misfit in found.iter().filter(|misfit| misfit.hinders) {
         let (source, span) = misfit.spot.find("people", &sources).unwrap();
-        let named = ["\"RING\"", "\"99\"", "\"701000000000001AAA\""];
+        let named = ["\"RING\"", "\"99\"", "\"701000000000001AAA\"", "\"Inbound Leads\""];
         assert!(named.contains(&&source.text[span]), "{misfit:?}");
     }
+    let help = |found: &[Misfit], what: &str| {
+        let told = found.iter().find(|misfit| misfit.what.contains(what)).unwrap();
+        told.help.clone().unwrap()
+    };
+    assert_eq!(help(&found, "no queue called"), "did you mean \"Inbound leads\"?");
     let now = sandbox.clock().now();
     {
         let mut world = sandbox.world();
         let campaign = json!({"Name": "Spring", "IsActive": false});
         let id = Some("701000000000001AAA".into());
         world.salesforce.seed(now, "Campaign", id, campaign);
+        world.salesforce.seed_queue(now, None, "Inbound Leads", &["Lead", "Case"], &[]);
         let hubspot = &mut world.hubspot;
         assert!(hubspot.set_choices(Object::Task, "hs_task_type", &[("RING", "Ring")], now));
         let queues = [("99", "Callbacks")];
         assert!(hubspot.set_choices(Object::Task, "hs_queue_membership_ids", &queues, now));
     }
     let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    let found = misfits(&mappings.list, &platforms).await.unwrap();
+    let may_not = "Salesforce's queue \"Inbound Leads\" may not own tasks";
+    assert_eq!(hindering(&found), [may_not], "{found:#?}");
+    assert_eq!(help(&found, may_not), "add Task to it in Setup, Queues, Supported Objects");
+    {
+        let org = &mut sandbox.world().salesforce;
+        let queue = org.staff_named("Inbound Leads").unwrap();
+        org.seed(now, "QueueSobject", None, json!({"QueueId": &*queue, "SobjectType": "Task"}));
+    }
     let found = misfits(&mappings.list, &platforms).await.unwrap();
     assert_eq!(hindering(&found), [""; 0], "{found:#?}");
     let told = |it: &&Misfit| it.what.ends_with("701000000000001AAA is not active");

@@ -1,15 +1,16 @@
-//! What is done beside the Salesforce task: a task or a note in HubSpot, membership of a campaign; each
-//! exactly once for each handoff.
+//! What is done beside the Salesforce task: a task or a note in HubSpot, a task that a queue owns,
+//! membership of a campaign; each exactly once for each handoff.
 //!
 //! None of them has a unique field that every account has. So a handoff says that one is begun before
-//! it is made, and whoever finds it begun looks first: HubSpot's activities carry the handoff's key at
-//! the end of their text, and a person is a member of a campaign only once.
+//! it is made, and whoever finds it begun looks first: tasks and notes carry the handoff's key at the
+//! end of their text, and a person is a member of a campaign only once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::task::{account, persons};
+use super::task::{self, account, persons};
 use super::text::{self, Ground};
 use super::work::{Job, Worked, result};
 use crate::daemon::directory::Owners;
@@ -25,6 +26,9 @@ type Identities = PerSide<Option<Identity>>;
 /// How often one is looked for that the platform says is there, before its word is taken for a
 /// refusal.
 const MOST_LOOKS: u32 = 4;
+
+/// What to do about a queue that may not own tasks.
+const MAY_NOT_OWN: &str = "let the queue own tasks in Setup, Queues, Supported Objects, Task";
 
 /// By how much the platforms' clocks and ours may differ.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
@@ -60,6 +64,8 @@ impl Engine {
         worked: &mut Worked,
     ) -> Result<(), Trouble> {
         let now = self.clock.now();
+        let fresh = self.with_their_queues(step, &wanting, owners).await?;
+        let owners = fresh.as_deref().unwrap_or(owners);
         let mut commit = Commit::new();
         let mut makers = Vec::new();
         let mut writes = Vec::new();
@@ -92,6 +98,24 @@ impl Engine {
         Ok(())
     }
 
+    /// The owners listed anew, where one of the queues that are named is not among the known ones: it
+    /// may be younger than those.
+    async fn with_their_queues(
+        &self,
+        step: NextStep,
+        wanting: &[&mut Job],
+        owners: &Owners,
+    ) -> Result<Option<Arc<Owners>>, Trouble> {
+        let unknown = |job: &&mut Job| {
+            let spec = job.spec().and_then(|spec| spec.queue_task.as_ref());
+            spec.is_some_and(|spec| owners.queue_id(Side::Salesforce, &spec.queue).is_none())
+        };
+        if step == NextStep::QueueTask && wanting.iter().any(unknown) {
+            return Ok(Some(self.owners(true).await?));
+        }
+        Ok(None)
+    }
+
     fn concluded(&self, step: NextStep, job: &mut Job, outcome: Outcome, worked: &mut Worked) {
         let now = self.clock.now();
         let (id, step_words) = (job.handoff().id, step.words());
@@ -110,7 +134,7 @@ impl Engine {
                 job.again = true;
             }
             Outcome::Refused(refusal) => {
-                let reason = why(&refusal, job.link_record(step.side()));
+                let reason = why(step, &refusal, job.link_record(step.side()));
                 tracing::warn!(handoff = %id, code = refusal.code, "{step_words} was refused");
                 job.add(now, What::StepFailed { step, reason }, Witness::Lockstep);
             }
@@ -183,6 +207,16 @@ impl Engine {
             NextStep::HubSpotTask | NextStep::HubSpotNote => {
                 self.activity(step, job, owners, identities).ok_or_else(gone)?
             }
+            NextStep::QueueTask => {
+                let spec = job.spec().and_then(|spec| spec.queue_task.as_ref()).ok_or_else(gone)?;
+                let Some(owner) = owners.queue_id(Side::Salesforce, &spec.queue) else {
+                    return Err(no_queue(&spec.queue));
+                };
+                let mark = text::queue_mark(job.handoff(), account(identities));
+                let now = self.clock.now();
+                task::fields(&spec.task, job, Some(owner), &mark, identities, now)
+                    .ok_or_else(gone)?
+            }
             NextStep::Campaign => {
                 let spec = job.spec().and_then(|spec| spec.campaign.as_ref()).ok_or_else(gone)?;
                 let record = job.link_record(Side::Salesforce).ok_or_else(gone)?;
@@ -249,9 +283,17 @@ fn of_task(task: &HubSpotTaskSpec, ground: &Ground<'_>, mark: &str) -> BTreeMap<
     fields
 }
 
+/// Why there is no task for a queue that nobody knows.
+fn no_queue(name: &str) -> String {
+    format!(
+        "Salesforce has no queue called {name:?}, or hides it; write its label in Setup under \
+         Queues as [handoff.queue_task] queue"
+    )
+}
+
 /// The fields of a campaign's member.
 fn member(spec: &CampaignSpec, record: &RecordRef) -> Result<BTreeMap<String, Raw>, String> {
-    let Some(who) = who_field(record) else {
+    let Some(who) = member_field(record) else {
         return Err(format!("a {} cannot be a campaign's member", record.object));
     };
     let mut fields = BTreeMap::from([
@@ -269,6 +311,7 @@ const fn object_of(step: NextStep) -> &'static str {
     match step {
         NextStep::HubSpotTask => "tasks",
         NextStep::HubSpotNote => "notes",
+        NextStep::QueueTask => "Task",
         NextStep::Campaign => "CampaignMember",
     }
 }
@@ -278,12 +321,13 @@ const fn tell_tale(step: NextStep) -> &'static str {
     match step {
         NextStep::HubSpotTask => "hs_task_body",
         NextStep::HubSpotNote => "hs_note_body",
+        NextStep::QueueTask => "Description",
         NextStep::Campaign => "CampaignId",
     }
 }
 
 /// The field of a campaign's member that names the person.
-fn who_field(record: &RecordRef) -> Option<&'static str> {
+fn member_field(record: &RecordRef) -> Option<&'static str> {
     match record.object.as_str() {
         "Lead" => Some("LeadId"),
         "Contact" => Some("ContactId"),
@@ -301,27 +345,34 @@ fn begun(job: &Job, step: NextStep) -> Option<Timestamp> {
 
 /// Where it would be: a field of what is made, and the id that stands there.
 fn places_of(step: NextStep, job: &Job) -> Vec<(String, String)> {
-    match step.side() {
-        Side::HubSpot => {
+    let place = |field: &'static str, it: RecordRef| (field.to_owned(), it.id);
+    match step {
+        NextStep::HubSpotTask | NextStep::HubSpotNote => {
             let about = job.link_record(Side::HubSpot);
             about
                 .map(|it| (format!("associations.{}", it.object), it.id.clone()))
                 .into_iter()
                 .collect()
         }
-        // A conversion takes its Lead's memberships along.
-        Side::Salesforce => persons(job)
-            .into_iter()
-            .filter_map(|it| Some((who_field(&it)?.to_owned(), it.id)))
-            .collect(),
+        // A conversion takes its Lead's tasks and memberships along.
+        NextStep::QueueTask => {
+            persons(job).into_iter().map(|it| place(task::who_field(&it), it)).collect()
+        }
+        NextStep::Campaign => {
+            persons(job).into_iter().filter_map(|it| Some(place(member_field(&it)?, it))).collect()
+        }
     }
 }
 
 fn is_own(step: NextStep, job: &Job, found: &Record, field: &str, identities: &Identities) -> bool {
     let told = found.get(tell_tale(step)).as_text().unwrap_or_default();
-    match step.side() {
-        Side::HubSpot => told.contains(&text::mark(job.handoff(), account(identities))),
-        Side::Salesforce => {
+    let account = account(identities);
+    match step {
+        NextStep::HubSpotTask | NextStep::HubSpotNote => {
+            told.contains(&text::mark(job.handoff(), account))
+        }
+        NextStep::QueueTask => told.contains(&text::queue_mark(job.handoff(), account)),
+        NextStep::Campaign => {
             let campaign = job.spec().and_then(|spec| spec.campaign.as_ref());
             let who = found.get(field).as_text();
             campaign.is_some_and(|campaign| campaign.id == told)
@@ -331,7 +382,7 @@ fn is_own(step: NextStep, job: &Job, found: &Record, field: &str, identities: &I
 }
 
 /// Why it was refused: the platform's words, the fields that it names, the record, and what to do.
-fn why(refusal: &Refusal, record: Option<&RecordRef>) -> String {
+fn why(step: NextStep, refusal: &Refusal, record: Option<&RecordRef>) -> String {
     let message = refusal.message.trim_end_matches('.');
     let mut reason = format!("{}: {message}", refusal.code);
     if !refusal.fields.is_empty() {
@@ -340,7 +391,10 @@ fn why(refusal: &Refusal, record: Option<&RecordRef>) -> String {
     if let Some(record) = record {
         reason.push_str(&format!(", for {} {}", record.object, record.id));
     }
-    let hint = refusal.hint.trim_end_matches('.');
+    let hint = match step {
+        NextStep::QueueTask if task::refuses_queues(refusal) => MAY_NOT_OWN,
+        _ => refusal.hint.trim_end_matches('.'),
+    };
     if !hint.is_empty() {
         reason.push_str(&format!("; {hint}"));
     }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::sight;
-use super::text::{Ground, mark, marked, subject};
+use super::text::{Ground, mark, marked, queue_mark, subject};
 use crate::handoff::level::calendar_of;
 use crate::handoff::{Handoff, HandoffId, Witness, opens};
 use crate::journal::LinkEntry;
-use crate::mapping::handoff::{Calendar, HandoffSpec};
+use crate::mapping::handoff::{Calendar, HandoffSpec, QueueTaskSpec, TaskSpec};
 use crate::mapping::{Mapping, Template};
 use crate::platform::Identity;
 use crate::record::PerSide;
@@ -71,23 +71,29 @@ pub fn preview(
     (!steps.is_empty()).then_some(Preview { steps })
 }
 
+fn detail(name: &str, value: &str) -> String {
+    format!("{name} {value}")
+}
+
 fn steps(spec: &HandoffSpec, ground: &Ground<'_>, calendar: &Calendar) -> Vec<Planned> {
     let account = ground.identities.salesforce.as_ref().map_or("", |it| it.account.as_str());
     let mark = mark(ground.handoff, account);
     let says = |template: &Template| Some(marked(template, ground, &mark));
     let due = |span| calendar.add(ground.handoff.qualified_at, span);
-    let detail = |name: &str, value: &str| format!("{name} {value}");
-    let mut steps = Vec::new();
-    if let Some(task) = &spec.task {
+    let in_salesforce = |what: String, task: &TaskSpec, mark: &str| {
         let mut details = vec![detail("priority", &task.priority)];
         details.extend(task.kind.as_deref().map(|kind| detail("type", kind)));
-        steps.push(Planned {
-            what: "Salesforce task".to_owned(),
+        Planned {
+            what,
             subject: Some(subject(&task.subject, ground)),
             due: due(task.due),
             details,
-            text: says(&task.text),
-        });
+            text: Some(marked(&task.text, ground, mark)),
+        }
+    };
+    let mut steps = Vec::new();
+    if let Some(task) = &spec.task {
+        steps.push(in_salesforce("Salesforce task".to_owned(), task, &mark));
     }
     if let Some(task) = &spec.hubspot_task {
         let mut details = vec![detail("priority", task.priority), detail("type", &task.kind)];
@@ -103,6 +109,10 @@ fn steps(spec: &HandoffSpec, ground: &Ground<'_>, calendar: &Calendar) -> Vec<Pl
     if let Some(note) = &spec.hubspot_note {
         let what = "HubSpot note".to_owned();
         steps.push(Planned { what, text: says(&note.text), ..Planned::default() });
+    }
+    if let Some(QueueTaskSpec { queue, task }) = &spec.queue_task {
+        let what = format!("Salesforce task of the queue {queue}");
+        steps.push(in_salesforce(what, task, &queue_mark(ground.handoff, account)));
     }
     if let Some(campaign) = &spec.campaign {
         let status = campaign.status.as_deref();

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::text;
 use super::work::{Job, Worked, result};
 use crate::daemon::directory::Owners;
 use crate::daemon::{Engine, Trouble};
 use crate::handoff::{OwnerKind, What, Witness};
 use crate::journal::Commit;
-use crate::mapping::handoff::Target;
+use crate::mapping::handoff::{Target, TaskSpec};
 use crate::platform::{Action, Ask, Identity, Outcome, Refusal, Write, WriteOptions};
 use crate::record::{PerSide, Raw, RecordRef, Side};
 
@@ -52,7 +54,7 @@ impl Engine {
         let mut ownerless = Vec::new();
         for ((job, write), outcome) in makers.into_iter().zip(writes).zip(outcomes) {
             match outcome {
-                // A queue can own tasks in newer orgs only.
+                // Not every queue may own tasks.
                 Outcome::Refused(refusal) if for_its_owner(&write, &refusal) => {
                     let mut write = write;
                     write.fields.remove("OwnerId");
@@ -145,43 +147,49 @@ impl Engine {
         identities: &PerSide<Option<Identity>>,
     ) -> Option<Write> {
         let spec = job.spec()?.task.as_ref()?;
-        let record = job.link_record(Side::Salesforce)?;
         let now = self.clock.now();
-        let ground = job.ground(identities, now)?;
         let mark = text::mark(job.handoff(), account(identities));
-        let subject = text::subject(&spec.subject, &ground);
-        let text = text::marked(&spec.text, &ground, &mark);
-        let mut fields = BTreeMap::from([
-            (who_field(record).to_owned(), Raw::text(record.id.clone())),
-            ("Subject".to_owned(), Raw::text(subject)),
-            ("Description".to_owned(), Raw::text(text)),
-            ("Status".to_owned(), Raw::text(spec.status.clone())),
-            ("Priority".to_owned(), Raw::text(spec.priority.clone())),
-        ]);
-        if let Some(kind) = &spec.kind {
-            fields.insert("Type".to_owned(), Raw::text(kind.clone()));
-        }
-        let calendar = job.calendar(now)?;
-        if let Some(due) = calendar.add(job.handoff().qualified_at, spec.due) {
-            fields.insert("ActivityDate".to_owned(), Raw::text(calendar.day_of(due).to_string()));
-        }
         let owner = job.handoff().owner().and_then(|owner| {
             owners.id_of(&match owner.kind {
                 OwnerKind::Person => Target::User(owner.name.clone()),
                 OwnerKind::Queue => Target::Queue(owner.name.clone()),
             })
         });
-        if let Some(owner) = owner {
-            fields.insert("OwnerId".to_owned(), Raw::text(owner));
-        }
         Some(Write {
             object: "Task".to_owned(),
             action: Action::Create,
-            fields,
+            fields: fields(spec, job, owner, &mark, identities, now)?,
             clear_first: BTreeSet::new(),
             options: WriteOptions::default(),
         })
     }
+}
+
+/// The fields of a task in Salesforce. Nothing where what it would be about is gone.
+pub(super) fn fields(
+    spec: &TaskSpec,
+    job: &Job,
+    owner: Option<String>,
+    mark: &str,
+    identities: &PerSide<Option<Identity>>,
+    now: Timestamp,
+) -> Option<BTreeMap<String, Raw>> {
+    let record = job.link_record(Side::Salesforce)?;
+    let ground = job.ground(identities, now)?;
+    let calendar = job.calendar(now)?;
+    let due = calendar.add(job.handoff().qualified_at, spec.due);
+    let mut fields = BTreeMap::from([
+        (who_field(record).to_owned(), record.id.clone()),
+        ("Subject".to_owned(), text::subject(&spec.subject, &ground)),
+        ("Description".to_owned(), text::marked(&spec.text, &ground, mark)),
+        ("Status".to_owned(), spec.status.clone()),
+        ("Priority".to_owned(), spec.priority.clone()),
+    ]);
+    let due = due.map(|due| calendar.day_of(due).to_string());
+    for (name, value) in [("Type", spec.kind.clone()), ("ActivityDate", due), ("OwnerId", owner)] {
+        fields.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Some(fields.into_iter().map(|(name, value)| (name, Raw::text(value))).collect())
 }
 
 pub(super) fn account(identities: &PerSide<Option<Identity>>) -> &str {
@@ -189,7 +197,7 @@ pub(super) fn account(identities: &PerSide<Option<Identity>>) -> &str {
 }
 
 /// The field of a task that names the record.
-fn who_field(record: &RecordRef) -> &'static str {
+pub(super) fn who_field(record: &RecordRef) -> &'static str {
     if PERSONS.contains(&record.object.as_str()) { "WhoId" } else { "WhatId" }
 }
 
@@ -203,5 +211,15 @@ pub(super) fn persons(job: &Job) -> Vec<RecordRef> {
 fn for_its_owner(write: &Write, refusal: &Refusal) -> bool {
     let queue =
         write.fields.get("OwnerId").and_then(Raw::as_text).is_some_and(|id| id.starts_with("00G"));
-    queue && refusal.fields.iter().any(|field| field.eq_ignore_ascii_case("OwnerId"))
+    queue && refuses_queues(refusal)
+}
+
+/// Whether a task is refused because the queue that would own it may not. A queue that does not list
+/// tasks among its supported objects gets `INVALID_OPERATION: Queue not associated with this SObject
+/// type`, as flows and clients report it, and no field is sure to be named; where tasks cannot belong
+/// to queues at all, `FIELD_INTEGRITY_EXCEPTION` names `OwnerId`
+/// (apex-enterprise-patterns/fflib-apex-common issue 293).
+pub(super) fn refuses_queues(refusal: &Refusal) -> bool {
+    refusal.code == "INVALID_OPERATION"
+        || refusal.fields.iter().any(|field| field.eq_ignore_ascii_case("OwnerId"))
 }

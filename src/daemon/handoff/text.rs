@@ -112,6 +112,12 @@ pub(super) fn mark(handoff: &Handoff, account: &str) -> String {
     format!("[Lockstep {account} {}]", handoff.id)
 }
 
+/// The same for the task that a queue owns. Both tasks are about one person, and neither's mark stands
+/// within the other's: none is found in the place of the other.
+pub(super) fn queue_mark(handoff: &Handoff, account: &str) -> String {
+    format!("[Lockstep {account} {} queue]", handoff.id)
+}
+
 /// A text. One that cannot be made says so, and why it qualified.
 fn rendered(template: &Template, ground: &Ground<'_>, most: usize) -> String {
     template.render(&values(ground), most).unwrap_or_else(|error| {
@@ -167,7 +173,39 @@ fn html(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::html;
+    use super::{Handoff, html, mark, queue_mark};
+    use crate::handoff::{HandoffId, Witness};
+    use crate::record::LinkId;
+
+    fn handoff(link: u64, nth: u32) -> Handoff {
+        Handoff {
+            id: HandoffId { link: LinkId(link), nth },
+            mapping: "people".to_owned(),
+            rule: "score".to_owned(),
+            reason: "the score reached 50".to_owned(),
+            qualified_at: jiff::Timestamp::UNIX_EPOCH,
+            witness: Witness::Lockstep,
+            groups: Default::default(),
+            facts: Default::default(),
+        }
+    }
+
+    #[test]
+    fn no_mark_stands_within_another() {
+        // Tasks that stand in orgs carry the owner's mark as it is here.
+        assert_eq!(mark(&handoff(7, 1), "00D1"), "[Lockstep 00D1 L7-1]");
+        let handoffs = [handoff(7, 1), handoff(7, 11), handoff(77, 1), handoff(1, 7)];
+        let mut marks = Vec::new();
+        for account in ["", "00D1", "00D1 L7-1"] {
+            marks.extend(handoffs.iter().map(|it| mark(it, account)));
+            marks.extend(handoffs.iter().map(|it| queue_mark(it, account)));
+        }
+        for (place, own) in marks.iter().enumerate() {
+            for (other, mark) in marks.iter().enumerate() {
+                assert!(place == other || !own.contains(mark), "{own} {mark}");
+            }
+        }
+    }
 
     #[test]
     fn a_plain_text_is_html_that_is_never_cut_within_an_entity() {

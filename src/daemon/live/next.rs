@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Misfit;
+use crate::mapping::diagnostic::nearest;
 use crate::mapping::handoff::{CampaignSpec, HubSpotTaskSpec, NextStep};
 use crate::mapping::{Mapping, Spot};
-use crate::platform::{Ask, Error, ErrorKind, Platform};
+use crate::platform::{Ask, Error, ErrorKind, Owner, Platform};
 use crate::record::{PerSide, Raw, Side};
 
 /// Compares what the mapping's further next steps and touches need with both accounts.
@@ -22,6 +23,9 @@ pub(super) async fn steps_fit(
     }
     if let Some(task) = &spec.hubspot_task {
         telling.task_fits(task, platforms.hubspot.as_ref()).await?;
+    }
+    if let Some(task) = &spec.queue_task {
+        telling.queue_fits(&task.queue, platforms.salesforce.as_ref()).await?;
     }
     if let Some(campaign) = &spec.campaign {
         telling.campaign_fits(campaign, platforms.salesforce.as_ref()).await?;
@@ -116,6 +120,47 @@ impl Telling<'_> {
         Ok(())
     }
 
+    /// The queue is there, and may own tasks.
+    async fn queue_fits(&mut self, name: &str, salesforce: &dyn Platform) -> Result<(), Error> {
+        let (place, key) = (("Task", Some("OwnerId")), (NextStep::QueueTask, "queue"));
+        let queues: Vec<Owner> =
+            salesforce.owners().await?.into_iter().filter(|owner| owner.queue).collect();
+        let names: BTreeSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let Some(queue) = queues.iter().find(|queue| queue.name == name) else {
+            let help = match nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None if names.is_empty() => "create it in Setup, Queues".to_owned(),
+                None => format!("it has {}; or create it in Setup, Queues", listed(&names)),
+            };
+            let what = format!("Salesforce has no queue called {name:?}, or hides it");
+            self.tell(key, place, true, what, help);
+            return Ok(());
+        };
+        let ask = Ask {
+            object: "QueueSobject".to_owned(),
+            fields: ["SobjectType".to_owned()].into(),
+            stamps: BTreeSet::new(),
+        };
+        let setup = "in Setup, Queues, Supported Objects";
+        match salesforce.find(&ask, "QueueId", std::slice::from_ref(&queue.id)).await {
+            Ok(found) => {
+                if !found.iter().any(|it| it.get("SobjectType").as_text() == Some("Task")) {
+                    let what = format!("Salesforce's queue {name:?} may not own tasks");
+                    self.tell(key, place, true, what, format!("add Task to it {setup}"));
+                }
+            }
+            Err(error) if is_refusal(&error) => {
+                let what = format!(
+                    "whether Salesforce's queue {name:?} may own tasks is not shown: {}",
+                    error.message
+                );
+                self.tell(key, place, false, what, format!("see that it lists Task {setup}"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     async fn campaign_fits(
         &mut self,
         campaign: &CampaignSpec,
@@ -157,6 +202,10 @@ impl Telling<'_> {
         }
         Ok(())
     }
+}
+
+fn listed(names: &BTreeSet<&str>) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
 fn is_refusal(error: &Error) -> bool {

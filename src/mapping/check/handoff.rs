@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Checked;
 use crate::mapping::compile::find;
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::file::{HandoffFile, HubSpotTaskFile, TaskFile, unknown_name};
+use crate::mapping::file::{HandoffFile, HubSpotTaskFile, QueueTaskFile, TaskFile, unknown_name};
 use crate::mapping::handoff::NextStep;
 use crate::mapping::parse::At;
 use crate::mapping::template::Template;
@@ -35,11 +35,15 @@ fn texts<'a>(checked: &Checked<'a>) -> impl Iterator<Item = &'a At<String>> {
     let note = handoff.and_then(|handoff| handoff.hubspot_note.as_ref());
     let own =
         |task: &'a At<HubSpotTaskFile>| [task.value.subject.as_ref(), task.value.text.as_ref()];
+    let queue_task = handoff.and_then(|handoff| handoff.queue_task.as_ref());
+    let of_queue =
+        |task: &'a At<QueueTaskFile>| [task.value.subject.as_ref(), task.value.text.as_ref()];
     task.map(of)
         .into_iter()
         .flatten()
         .chain(hubspot_task.map(own).into_iter().flatten().flatten())
         .chain(note.and_then(|note| note.value.text.as_ref()))
+        .chain(queue_task.map(of_queue).into_iter().flatten().flatten())
 }
 
 /// Calls and e-mails that HubSpot shows are of contacts.
@@ -55,7 +59,8 @@ fn touches_hold(checked: &Checked<'_>, handoff: &HandoffFile, findings: &mut Fin
     }
 }
 
-/// Each further next step is about a kind of record that it can be about.
+/// Each further next step is about a kind of record that it can be about. A task in Salesforce can be
+/// about every object that has activities.
 pub(super) fn steps_hold(checked: &Checked<'_>, findings: &mut Findings) {
     let Some(handoff) = &checked.file.handoff else { return };
     touches_hold(checked, handoff, findings);

@@ -72,6 +72,10 @@ pub(super) fn compile(
             .hubspot_note
             .as_ref()
             .and_then(|it| next::hubspot_note_of(it, file, task.as_ref(), findings)),
+        queue_task: file
+            .queue_task
+            .as_ref()
+            .and_then(|it| next::queue_task_of(it, file, task.as_ref(), findings)),
         campaign: file.campaign.as_ref().and_then(|it| next::campaign_of(it, findings)),
         task,
         calendar,

@@ -23,6 +23,8 @@ block! {
         hubspot_task: Option<At<HubSpotTaskFile>>,
         /// A note in HubSpot: a block `[handoff.hubspot_note]`.
         hubspot_note: Option<At<HubSpotNoteFile>>,
+        /// A task in Salesforce that a queue owns: a block `[handoff.queue_task]` with `queue = "Inside Sales Calls"`.
+        queue_task: Option<At<QueueTaskFile>>,
         /// A campaign of Salesforce's: `campaign = { id = "701000000000001AAA", status = "Sent" }`.
         campaign: Option<At<CampaignFile>>,
         /// Business time: a block `[handoff.calendar]` with `zone = "Europe/Berlin"` and `hours = "09:00-17:00"`. Without it, every hour counts.
@@ -245,6 +247,26 @@ block! {
     HubSpotNoteFile, "the block [handoff.hubspot_note]" {
         /// Its text: `text = "Handed to {{ owner }}."`. Without it, that of `[handoff.task]`.
         text: Option<At<String>>,
+    }
+}
+
+block! {
+    /// A task in Salesforce that a queue owns, exactly one for each handoff.
+    QueueTaskFile, "the block [handoff.queue_task]" {
+        /// The queue's name; it has to support tasks: `queue = "Inside Sales Calls"`.
+        queue: At<String>,
+        /// Its subject: `subject = "Call {{ first_name }}"`. Without it, that of `[handoff.task]`.
+        subject: Option<At<String>>,
+        /// Its text: `text = "Qualified because {{ handoff.reason }}."`. Without it, that of `[handoff.task]`.
+        text: Option<At<String>>,
+        /// When it is due, in business time from the qualification: `due = "4h"`. Without it, as `[handoff.task]`.
+        due: Option<At<String>>,
+        /// Its priority: `priority = "High"`. Without it, as `[handoff.task]`, or `"Normal"`.
+        priority: Option<At<String>>,
+        /// The kind of task in the account's words: `type = "Call"`. Without it, as `[handoff.task]`.
+        r#type: Option<At<String>>,
+        /// Its status at the beginning: `status = "Not Started"`. Without it, as `[handoff.task]`.
+        status: Option<At<String>>,
     }
 }
 

@@ -146,6 +146,12 @@ const CODES: &[Code] = &[
     ),
     row("INVALID_ID_FIELD", Gone, "the id leads to no record of this object"),
     row(
+        "INVALID_OPERATION",
+        Value,
+        "the org does not allow it; where the owner is a queue, let it own such records in Setup, \
+         Queues, Supported Objects",
+    ),
+    row(
         "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
         Schema,
         "add the value to the picklist or map it",

@@ -11,7 +11,7 @@ use super::soql::{self, Select};
 use super::wire::{self, Row};
 use super::{Error, Salesforce, not_a_name, request_error};
 use crate::platform::transport::{Call, Repeat};
-use crate::platform::{Ask, FieldKind};
+use crate::platform::{Ask, FieldKind, ObjectSchema};
 use crate::record::{Author, Raw, Record, RecordRef, SalesforceId, Stamp, object_of_prefix};
 
 /// The most records that one retrieve takes. (REST API Developer Guide, "Get Records With a Request
@@ -53,6 +53,16 @@ pub(super) fn columns(ask: &Ask) -> Vec<&str> {
         }
     }
     columns
+}
+
+/// The columns of `ask` that an object has: the small objects of Setup, such as those that say which
+/// objects a queue may own, have no stamps and cannot be deleted. A field that was asked for and is
+/// not there is told by the platform.
+fn columns_of<'a>(ask: &'a Ask, schema: &ObjectSchema) -> Vec<&'a str> {
+    let known = |column: &str| schema.fields.keys().any(|name| name.eq_ignore_ascii_case(column));
+    let asked = |column: &str| ask.fields.iter().any(|name| name.eq_ignore_ascii_case(column));
+    let kept = |column: &&str| *column == "Id" || asked(column) || known(column);
+    columns(ask).into_iter().filter(kept).collect()
 }
 
 /// The record in `row`, or nothing where it has no id.
@@ -100,9 +110,8 @@ impl Salesforce {
         ids: &[String],
     ) -> Result<Vec<Option<Record>>, Error> {
         let doing = format!("reading {} records of {}", ids.len(), ask.object);
-        for name in columns(ask).into_iter().chain([ask.object.as_str()]) {
-            soql::name(name).map_err(|why| not_a_name(&doing, &why))?;
-        }
+        let wrong = |why| not_a_name(&doing, &why);
+        let select = Select::new(columns(ask), &ask.object).map_err(wrong)?;
         // What is no id of this object would fail the whole batch; it leads to no record anyway.
         let wanted: Vec<Option<String>> = ids.iter().map(|id| fitting(&ask.object, id)).collect();
         let unique: BTreeSet<&String> = wanted.iter().flatten().collect();
@@ -116,7 +125,7 @@ impl Salesforce {
         // a merge from a deletion.
         let missing: Vec<&String> =
             unique.into_iter().filter(|id| !found.contains_key(*id)).collect();
-        let lost = self.by_field(ask, "Id", quoted(&missing), Scope::All, &doing).await?;
+        let lost = self.by_field(ask, select, "Id", quoted(&missing), Scope::All, &doing).await?;
         found.extend(lost.into_iter().map(|record| (record.key.id.clone(), record)));
         Ok(wanted.into_iter().map(|id| found.get(&id?).cloned()).collect())
     }
@@ -148,13 +157,13 @@ impl Salesforce {
     async fn by_field(
         &self,
         ask: &Ask,
+        mut select: Select,
         field: &str,
         literals: Vec<String>,
         scope: Scope,
         doing: &str,
     ) -> Result<Vec<Record>, Error> {
         let wrong = |why| not_a_name(doing, &why);
-        let mut select = Select::new(columns(ask), &ask.object).map_err(wrong)?;
         if scope == Scope::Live && is_lead(&ask.object) {
             select = select.and(NOT_CONVERTED);
         }
@@ -190,7 +199,9 @@ impl Salesforce {
         let literals: BTreeSet<String> =
             values.iter().filter_map(|value| literal(kind.as_ref(), value)).collect();
         let literals = literals.into_iter().collect();
-        self.by_field(ask, field, literals, Scope::Live, &doing).await
+        let select = Select::new(columns_of(ask, &schema), &ask.object);
+        let select = select.map_err(|why| not_a_name(&doing, &why))?;
+        self.by_field(ask, select, field, literals, Scope::Live, &doing).await
     }
 }
 

@@ -11,9 +11,11 @@
 //! | `DELETE records/{id}`, `POST records/{id}/undelete`, `DELETE records/{id}/hard` | bin, out of the bin, gone |
 //! | `POST records/{id}/call` `{subject, user}` | a person logs a call |
 //! | `POST records/{id}/complete`, `POST records/{id}/close` `{won}` | a task is done, a deal closed |
+//! | `POST records/{id}/take` `{user}` | a member takes it out of a queue |
 //! | `POST records/{id}/convert` `{account, contact, opportunity, status, owner}` | a lead is converted; `opportunity: false` makes none |
 //! | `POST records/{id}/merge` `{losers, values}` | losers go into the record |
 //! | `PUT users/{id}` `{active}`, `POST users` `{first, last}` | people come and go |
+//! | `POST queues` `{name, supports, members}` | a queue that may own those objects |
 //! | `POST fields/{object}` `{name, label, type, …}`, `DELETE fields/{object}/{name}` | a field is added or deleted |
 //! | `PUT rules/lead-assignment` `{owner}`, `POST rules/validation`, `POST rules/duplicates`, `DELETE rules` | rules |
 //! | `GET events`, `DELETE events` | how many change events are kept; none of them is known any more |
@@ -87,6 +89,11 @@ impl Asked {
         })
     }
 
+    fn texts(&self, name: &str) -> Vec<&str> {
+        let list = self.body.get(name).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     fn values(&self) -> Map<String, Value> {
         self.body.get("values").and_then(Value::as_object).cloned().unwrap_or_default()
     }
@@ -154,6 +161,7 @@ fn records(org: &mut Org, method: &Method, path: &[&str], asked: &Asked) -> Done
         ("POST", ["undelete"]) => {
             org.person_undeletes(now, &user, &id).map(|()| json!({"id": &*id}))
         }
+        ("POST", ["take"]) => org.take_from_queue(now, &user, &id).map(|()| json!({"id": &*id})),
         ("POST", ["complete"]) => org.complete_task(now, &user, &id).map(|()| json!({"id": &*id})),
         ("POST", ["close"]) => {
             let won = asked.flag("won").unwrap_or(true);
@@ -218,6 +226,13 @@ fn set_up(org: &mut Org, method: &Method, path: &[&str], asked: &Asked) -> Done 
             org.set_user_active(asked.now, &user, asked.flag("active").unwrap_or(true));
             Ok(json!({"id": &*user}))
         }
+        ("POST", ["queues"]) => {
+            let members: Result<Vec<Id>, _> =
+                asked.texts("members").into_iter().map(|named| person(org, named)).collect();
+            let (name, supports) = (asked.needed("name")?, asked.texts("supports"));
+            let id = org.seed_queue(asked.now, None, name, &supports, &members?);
+            Ok(json!({"id": &*id}))
+        }
         ("POST", ["fields", object]) => {
             let object = org
                 .object(object)
@@ -278,9 +293,7 @@ fn set_up(org: &mut Org, method: &Method, path: &[&str], asked: &Asked) -> Done 
             Ok(json!({"object": &*object, "selected": selected}))
         }
         ("PUT", ["channels", name]) if name.ends_with("__chn") => {
-            let objects = asked.body.get("objects").and_then(Value::as_array);
-            let objects: Vec<&str> =
-                objects.into_iter().flatten().filter_map(Value::as_str).collect();
+            let objects = asked.texts("objects");
             org.bus.add_channel(name, &objects);
             Ok(json!({"channel": format!("/data/{name}"), "objects": objects}))
         }

@@ -18,6 +18,7 @@ mod derive;
 mod dml;
 pub mod id;
 pub mod oauth;
+mod queue;
 pub mod refusal;
 mod rest;
 pub mod rules;

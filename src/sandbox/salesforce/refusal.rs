@@ -46,6 +46,7 @@ codes! {
     InvalidJob = "INVALIDJOB", 400;
     InvalidJobState = "INVALIDJOBSTATE", 409;
     InvalidOrNullForRestrictedPicklist = "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", 400;
+    InvalidOperation = "INVALID_OPERATION", 400;
     InvalidQueryLocator = "INVALID_QUERY_LOCATOR", 400;
     InvalidQueryFilterOperator = "INVALID_QUERY_FILTER_OPERATOR", 400;
     InvalidReplicationDate = "INVALID_REPLICATION_DATE", 400;

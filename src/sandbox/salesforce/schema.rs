@@ -409,7 +409,7 @@ impl Object {
         match &*self.name {
             "Task" => "Subject",
             "LeadStatus" | "OpportunityStage" => "MasterLabel",
-            "CampaignMember" | "OpportunityContactRole" => "Id",
+            "CampaignMember" | "OpportunityContactRole" | "QueueSobject" | "GroupMember" => "Id",
             _ => "Name",
         }
     }

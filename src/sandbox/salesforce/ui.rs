@@ -180,6 +180,27 @@ impl Org {
         self.act(now, user, |org, write| org.hard_delete(write, id))
     }
 
+    /// A person takes a record out of a queue that they are a member of: it is theirs from then on.
+    ///
+    /// # Errors
+    /// When it belongs to no queue, or to one of which the person is no member.
+    pub fn take_from_queue(
+        &mut self,
+        now: Timestamp,
+        user: &Id,
+        record: &str,
+    ) -> Result<(), Refusal> {
+        self.act(now, user, |org, write| {
+            let object = org.object_of(record)?;
+            let row = org.living(record, &object)?;
+            if !row.text("OwnerId").is_some_and(|queue| org.is_member(queue, user)) {
+                let message = "insufficient access rights on object id";
+                return Err(Refusal::row(Code::InsufficientAccessOrReadonly, message, &[]));
+            }
+            org.update(write, &object, record, &map_of([("OwnerId", json!(&**user))]))
+        })
+    }
+
     /// A person completes a task.
     ///
     /// # Errors

@@ -259,6 +259,15 @@ impl Org {
             );
             return Err(Refusal::row(Code::InactiveOwnerOrUser, message, &[]));
         }
+        if &*field.name == "OwnerId"
+            && &*target.object == "Group"
+            && !self.queue_supports(&id, &object.name)
+        {
+            // The text is what flows and clients report; whether the platform names the field is not
+            // known, and so a client cannot count on it here.
+            let message = "Queue not associated with this SObject type";
+            return Err(Refusal::row(Code::InvalidOperation, message, &[]));
+        }
         Ok(json!(&*id))
     }
 }

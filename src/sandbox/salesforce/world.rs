@@ -72,7 +72,7 @@ pub struct Staff {
     pub sales: [Id; 3],
     /// A user who has left.
     pub inactive: Id,
-    /// A queue for leads.
+    /// A queue for leads, and for nothing else, with the salespeople in it.
     pub queue: Id,
 }
 
@@ -179,9 +179,8 @@ impl Org {
             self.seed_user(now, Some(id), first, last, active);
         }
         let queue = self.staff.queue.clone();
-        let values =
-            json!({"Name": "Inbound leads", "DeveloperName": "Inbound_leads", "Type": "Queue"});
-        self.seed(now, "Group", Some(queue), values);
+        let members = self.staff.sales.clone();
+        self.seed_queue(now, Some(queue), "Inbound leads", &["Lead"], &members);
     }
 
     fn seed_setup(&mut self, now: Timestamp) {
@@ -269,6 +268,7 @@ impl Org {
         for name in ["CreatedById", "LastModifiedById"] {
             row.set(name, json!(&*by));
         }
+        row.fields.retain(|name, _| object.field(name).is_some());
         row.set("Id", json!(&*id));
         if let Value::Object(values) = values {
             for (name, value) in values {

@@ -1,6 +1,7 @@
 //! The handoff from one end to the other.
 
 mod next;
+mod queue;
 
 use super::*;
 use crate::daemon::handoff::Worked;

@@ -5,9 +5,12 @@ use jiff::SignedDuration;
 use super::{CODE, span_of_time, template};
 use crate::mapping::diagnostic::Findings;
 use crate::mapping::file::{
-    CampaignFile, HandoffFile, HubSpotNoteFile, HubSpotPriorityWord, HubSpotTaskFile, TaskFile,
+    CampaignFile, HandoffFile, HubSpotNoteFile, HubSpotPriorityWord, HubSpotTaskFile,
+    QueueTaskFile, TaskFile,
 };
-use crate::mapping::handoff::{CampaignSpec, HubSpotNoteSpec, HubSpotTaskSpec, TaskSpec};
+use crate::mapping::handoff::{
+    CampaignSpec, HubSpotNoteSpec, HubSpotTaskSpec, QueueTaskSpec, TaskSpec,
+};
 use crate::mapping::parse::At;
 use crate::mapping::template::Template;
 use crate::record::{SalesforceId, object_of_prefix};
@@ -18,18 +21,50 @@ const DUE: SignedDuration = SignedDuration::from_hours(4);
 pub(super) fn task_of(file: &TaskFile, findings: &mut Findings) -> Option<TaskSpec> {
     let subject = template(&file.subject, findings);
     let text = template(&file.text, findings);
-    let due = file.due.as_ref().map_or(Some(DUE), |due| span_of_time(due, findings));
-    let or = |text: &Option<At<String>>, without: &str| {
-        text.as_ref().map_or_else(|| without.to_owned(), |text| text.value.clone())
+    let own = Own {
+        due: file.due.as_ref(),
+        priority: file.priority.as_ref(),
+        kind: file.r#type.as_ref(),
+        status: file.status.as_ref(),
     };
-    Some(TaskSpec {
-        subject: subject?,
-        text: text?,
-        due: due?,
-        priority: or(&file.priority, "Normal"),
-        kind: file.r#type.as_ref().map(|kind| kind.value.clone()),
-        status: or(&file.status, "Not Started"),
-    })
+    own.task(subject, text, None, findings)
+}
+
+/// What a Salesforce task says of itself besides its texts.
+struct Own<'a> {
+    due: Option<&'a At<String>>,
+    priority: Option<&'a At<String>>,
+    kind: Option<&'a At<String>>,
+    status: Option<&'a At<String>>,
+}
+
+impl Own<'_> {
+    /// The task, which takes from `other` what it does not say.
+    fn task(
+        &self,
+        subject: Option<Template>,
+        text: Option<Template>,
+        other: Option<&TaskSpec>,
+        findings: &mut Findings,
+    ) -> Option<TaskSpec> {
+        let due = match self.due {
+            Some(due) => span_of_time(due, findings),
+            None => Some(other.map_or(DUE, |other| other.due)),
+        };
+        let said = |own: Option<&At<String>>, other: Option<&String>| {
+            own.map(|own| &own.value).or(other).cloned()
+        };
+        let priority = said(self.priority, other.map(|other| &other.priority));
+        let status = said(self.status, other.map(|other| &other.status));
+        Some(TaskSpec {
+            subject: subject?,
+            text: text?,
+            due: due?,
+            priority: priority.unwrap_or_else(|| "Normal".to_owned()),
+            kind: said(self.kind, other.and_then(|other| other.kind.as_ref())),
+            status: status.unwrap_or_else(|| "Not Started".to_owned()),
+        })
+    }
 }
 
 /// The text that a block has, or else the one of `[handoff.task]`.
@@ -103,6 +138,35 @@ pub(super) fn hubspot_note_of(
     }
     let text = borrowed(file.text.as_ref(), task.map(|task| &task.text), "text", file, findings)?;
     Some(HubSpotNoteSpec { text })
+}
+
+/// The queue's task, which takes from the owner's what it does not say itself.
+pub(super) fn queue_task_of(
+    file: &At<QueueTaskFile>,
+    handoff: &HandoffFile,
+    task: Option<&TaskSpec>,
+    findings: &mut Findings,
+) -> Option<QueueTaskSpec> {
+    if handoff.task.is_some() && task.is_none() {
+        return None;
+    }
+    let queue = file.queue.value.trim();
+    if queue.is_empty() {
+        findings
+            .error(CODE, &file.queue.span, "a queue without a name")
+            .help("write the queue's label in Setup: queue = \"Inside Sales Calls\"");
+    }
+    let subject = task.map(|task| &task.subject);
+    let subject = borrowed(file.subject.as_ref(), subject, "subject", file, findings);
+    let text = borrowed(file.text.as_ref(), task.map(|task| &task.text), "text", file, findings);
+    let own = Own {
+        due: file.due.as_ref(),
+        priority: file.priority.as_ref(),
+        kind: file.r#type.as_ref(),
+        status: file.status.as_ref(),
+    };
+    let task = own.task(subject, text, task, findings)?;
+    (!queue.is_empty()).then(|| QueueTaskSpec { queue: queue.to_owned(), task })
 }
 
 /// The campaign.

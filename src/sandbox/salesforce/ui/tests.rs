@@ -19,6 +19,34 @@ fn with<T>(rig: &Rig, work: impl FnOnce(&mut Org, jiff::Timestamp, Id) -> T) -> 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_owns_what_it_supports_until_a_member_takes_it() {
+    let rig = Rig::new();
+    let (leads, calls) = with(&rig, |org, now, user| {
+        (org.staff.queue.clone(), org.seed_queue(now, None, "Calls", &["Task"], &[user]))
+    });
+    let make = async |owner: &Id| {
+        rig.call(Method::POST, "sobjects/Task", json!({"Subject": "Ring", "OwnerId": &**owner}))
+            .await
+    };
+    let refused = make(&leads).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.error(),
+        ("INVALID_OPERATION".into(), "Queue not associated with this SObject type".into())
+    );
+    let task: Id = make(&calls).await.json()["id"].as_str().unwrap().into();
+    assert_eq!(rig.value(&task, "OwnerId"), json!(&*calls));
+    let stranger = rig.sandbox.world().salesforce.staff.sales[1].clone();
+    let refused = with(&rig, |org, now, _| org.take_from_queue(now, &stranger, &task));
+    assert_eq!(refused.unwrap_err().code, Code::InsufficientAccessOrReadonly);
+    with(&rig, |org, now, user| org.take_from_queue(now, &user, &task)).unwrap();
+    let user = rig.sandbox.world().salesforce.staff.sales[0].clone();
+    assert_eq!(rig.value(&task, "OwnerId"), json!(&*user));
+    let again = with(&rig, |org, now, user| org.take_from_queue(now, &user, &task));
+    assert!(again.is_err(), "it is in no queue any more");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conversion_makes_everything_and_leaves_a_read_only_lead() {
     let rig = Rig::new();
     let lead = rig.lead("Ng").await;
@@ -278,6 +306,15 @@ async fn the_admin_door_does_what_the_methods_do() {
         200
     );
     assert!(rig.sandbox.world().salesforce.rules.lead_assignment.is_some());
+    let calls = json!({"name": "Calls", "supports": ["Lead"], "members": ["Mei Tanaka"]});
+    let calls = door(Method::POST, "queues", calls).await.json()["result"]["id"].clone();
+    let lead = json!({"values": {"LastName": "Oh", "Company": "Oh", "OwnerId": calls}});
+    let lead = door(Method::POST, "records/Lead", lead).await.json()["result"]["id"].clone();
+    let lead = lead.as_str().unwrap();
+    let take = format!("records/{lead}/take");
+    assert_eq!(door(Method::POST, &take, json!({"user": "Amara Okafor"})).await.status, 400);
+    assert_eq!(door(Method::POST, &take, json!({"user": "Mei Tanaka"})).await.status, 200);
+    assert_eq!(rig.value(lead, "OwnerId"), json!(&*owner));
     assert_eq!(door(Method::GET, "nothing", json!({})).await.status, 404);
     let before = rig.sandbox.world().calls.total(crate::sandbox::fault::Side::Salesforce);
     door(Method::GET, "records/Lead", json!({})).await;

@@ -18,12 +18,12 @@ const NOTE: &str = "[handoff.hubspot_note]\ntext = \"Handed to <{{ owner }}>.\"\
 const MEMBER: &str = "[handoff.campaign]\nid = \"701000000000001AAA\"\nstatus = \"Responded\"\n";
 
 /// The shipped mapping with these blocks besides.
-fn with(blocks: &str) -> Mappings {
+pub(super) fn with(blocks: &str) -> Mappings {
     people(|text| text.replacen("[handoff.calendar]", &format!("{blocks}\n[handoff.calendar]"), 1))
 }
 
 /// The same without the Salesforce task and what raises it.
-fn without_task(blocks: &str) -> Mappings {
+pub(super) fn without_task(blocks: &str) -> Mappings {
     let cut = |text: String, from: &str, to: &str| {
         let (start, end) = (text.find(from).unwrap(), text.find(to).unwrap());
         format!("{}{}", &text[..start], &text[end..])
@@ -36,8 +36,17 @@ fn without_task(blocks: &str) -> Mappings {
 }
 
 /// A contact who has qualified and is in Salesforce, and nothing done for them yet.
-async fn qualified(mappings: Mappings) -> (Sandbox, Engine, u64) {
+pub(super) async fn qualified(mappings: Mappings) -> (Sandbox, Engine, u64) {
+    qualified_after(mappings, |_| ()).await
+}
+
+/// The same in an org in which something was set up before the service began.
+pub(super) async fn qualified_after(
+    mappings: Mappings,
+    set_up: impl FnOnce(&Sandbox),
+) -> (Sandbox, Engine, u64) {
     let (sandbox, engine) = start_on(mappings, Options::default());
+    set_up(&sandbox);
     {
         // Amara is a user of both.
         let mut world = sandbox.world();
@@ -77,7 +86,7 @@ fn made(sandbox: &Sandbox, person: u64) -> (usize, usize, usize) {
     )
 }
 
-fn lines(handoff: &Handoff) -> String {
+pub(super) fn lines(handoff: &Handoff) -> String {
     let lines = story::story(handoff).into_iter().map(|line| line.text);
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -264,7 +273,7 @@ async fn a_handoff_that_ended_before_a_step_could_be_made_says_so() {
 }
 
 /// What `handoff preview` says of the record's handoff: each step in a line, its text left out.
-async fn previewed(engine: &Engine, of: u64) -> Result<String, String> {
+pub(super) async fn previewed(engine: &Engine, of: u64) -> Result<String, String> {
     let mappings = engine.mappings();
     let desk = Desk { journal: &engine.journal, mappings: &mappings, now: engine.clock.now() };
     let preview = desk.handoff_preview(&of.to_string(), &PerSide::default()).await;
