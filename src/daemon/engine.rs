@@ -16,7 +16,7 @@ use super::metrics::Metrics;
 use super::stream::{StreamOptions, Tally};
 use super::tempo::{Tempo, Turns};
 use super::trouble::Trouble;
-use super::urgent::Flood;
+use super::urgent::{Flood, Way};
 use super::webhooks::Counts;
 use crate::journal::Journal;
 use crate::mapping::{Mapping, Mappings};
@@ -24,7 +24,7 @@ use crate::platform::salesforce::pubsub::Events;
 use crate::platform::{Error, Identity, Platform};
 use crate::reconcile::Plan;
 use crate::reconcile::limit::{Limiter, Limits};
-use crate::record::{PerSide, RecordRef, Side, Source};
+use crate::record::{PerSide, RecordRef, Side};
 
 /// How the engine works. The settings' section of the same name says what each does.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ pub struct Engine {
     /// How many settlements there were lately.
     pub(super) tempo: Mutex<Tempo>,
     /// How many changes came lately.
-    pub(super) floods: Mutex<BTreeMap<(Side, Source), Flood>>,
+    pub(super) floods: Mutex<BTreeMap<Way, Flood>>,
     /// How many change events were delivered.
     pub(super) tally: Mutex<Tally>,
     /// What the settlements of the last while came to.

@@ -8,8 +8,10 @@
 //!   is an import or a script's work, whether webhooks, events or a poll bring it. It waits with what
 //!   exists and is taken in, and whoever edits a record meanwhile does not wait behind it. Each way
 //!   of hearing is counted by itself: after a while without a listener a poll lists everything
-//!   at once, and an edit that a webhook tells of in the same second is no part of that. An entry that
-//!   one way has put behind is moved forward by the word of another.
+//!   at once, and an edit that a webhook tells of in the same second is no part of that. So is what
+//!   people typed in, as far as a webhook or an event says so: a script that runs through all
+//!   contacts is no reason for a salesperson to wait. An entry that one has put behind is moved
+//!   forward by the word of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +25,7 @@ use super::handoff::sight;
 use super::trouble::Trouble;
 use crate::journal::{Lane, LinkEntry};
 use crate::mapping::{Mapping, Qualification, Reading};
-use crate::record::{Change, Record, RecordRef, Side, Source};
+use crate::record::{Change, Origin, Record, RecordRef, Side, Source};
 
 /// How many changes of a side may come at once before they are a flood.
 const AT_ONCE: f64 = 200.0;
@@ -32,7 +34,10 @@ const AT_ONCE: f64 = 200.0;
 /// batch of two hundred taking a second or two.
 const A_SECOND: f64 = 50.0;
 
-/// Counts the changes that come from a side by one way.
+/// How changes come: from which side, how they are heard of, and whether a person made them.
+pub(super) type Way = (Side, Source, bool);
+
+/// Counts the changes that come one way.
 #[derive(Debug, Default)]
 pub(super) struct Flood {
     /// How many of those that may come at once have come, and when that was so.
@@ -135,9 +140,10 @@ impl Engine {
         Ok(urgent)
     }
 
-    /// The lane of a change that is not about to go to sales, heard of by `source`.
-    fn lane_of_others(&self, side: Side, source: Source) -> Lane {
-        match lock(&self.floods).entry((side, source)).or_default().is_one(Instant::now()) {
+    /// The lane of a change that is not about to go to sales.
+    fn lane_of_others(&self, change: &Change) -> Lane {
+        let way = (change.side(), change.source, change.origin == Origin::Person);
+        match lock(&self.floods).entry(way).or_default().is_one(Instant::now()) {
             true => Lane::Backfill,
             false => Lane::Ordinary,
         }
@@ -151,7 +157,7 @@ impl Engine {
     ) -> Vec<(Change, Lane)> {
         let lane = |change: &Change| match urgent.contains(&change.record) {
             true => Lane::Handoff,
-            false => self.lane_of_others(change.record.side, change.source),
+            false => self.lane_of_others(change),
         };
         changes
             .into_iter()

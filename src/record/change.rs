@@ -67,7 +67,9 @@ pub enum Origin {
     Unknown,
     /// This program's own write.
     Lockstep,
-    /// Someone else's.
+    /// A person's, who typed it in.
+    Person,
+    /// Someone else's: another program's, an import's, the platform's own.
     Elsewhere,
 }
 

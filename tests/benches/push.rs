@@ -197,6 +197,16 @@ struct Site {
     next: u32,
 }
 
+fn values<'a>(email: &'a str, stage: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("email", email),
+        ("firstname", "Ada"),
+        ("lastname", "King"),
+        ("company", "Engines"),
+        ("lifecyclestage", stage),
+    ]
+}
+
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -242,11 +252,12 @@ impl Site {
         };
         let mut contacts = Vec::new();
         for person in 0..people {
-            contacts.push(site.contact(&format!("person{person}@example.com"), true));
+            let email = format!("person{person}@example.com");
+            contacts.push(site.contact(&email, "marketingqualifiedlead"));
         }
         // For the relay, the quiet time and the backfill.
         for prospect in 0..people * 3 {
-            let contact = site.contact(&format!("prospect{prospect}@example.com"), false);
+            let contact = site.contact(&format!("prospect{prospect}@example.com"), "subscriber");
             site.prospects.push(contact);
         }
         site.subscribe(Some(site.target()));
@@ -283,18 +294,11 @@ impl Site {
         self.daemon = Some(Killed(command.spawn().unwrap()));
     }
 
-    fn contact(&self, email: &str, qualified: bool) -> u64 {
-        let stage = if qualified { "marketingqualifiedlead" } else { "subscriber" };
-        let properties = [
-            ("email", email),
-            ("firstname", "Ada"),
-            ("lastname", "King"),
-            ("company", "Engines"),
-            ("lifecyclestage", stage),
-        ];
+    fn contact(&self, email: &str, stage: &str) -> u64 {
         let now = self.sandbox.clock().now();
         let mut world = self.sandbox.world();
-        world.hubspot.create_as_user(Object::Contact, &properties, FIRST_USER, now).unwrap()
+        let values = values(email, stage);
+        world.hubspot.create_as_user(Object::Contact, &values, FIRST_USER, now).unwrap()
     }
 
     async fn until_linked(&mut self, contacts: &[u64]) {
@@ -400,12 +404,16 @@ impl Site {
         times
     }
 
-    /// Lets the daemon begin to take in so many contacts that it has never seen.
+    /// Lets the daemon begin to take in so many contacts that it has never seen: somebody has
+    /// imported them while it was away. It lists them, and hears of them by webhooks too.
     async fn begin_to_take_in(&mut self, count: u32) {
         self.daemon = None;
         self.subscribe(None);
         for stranger in 0..count {
-            self.contact(&format!("stranger{stranger}@example.com"), false);
+            let email = format!("stranger{stranger}@example.com");
+            let now = self.sandbox.clock().now();
+            let account = &mut self.sandbox.world().hubspot;
+            account.import(Object::Contact, &values(&email, "subscriber"), now).unwrap();
         }
         self.subscribe(Some(self.target()));
         let file = self.folder.0.join("mappings/people.toml");

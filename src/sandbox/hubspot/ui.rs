@@ -17,7 +17,7 @@ use super::properties::{Choice, Property};
 use super::record::Record;
 use super::standard;
 use super::world::Account;
-use super::write::{By, WriteError};
+use super::write::{Actor, By, WriteError};
 
 /// The user who acts where nobody is named: the first owner of a fresh account.
 pub const FIRST_USER: u64 = 51_001;
@@ -41,6 +41,20 @@ impl Account {
         self.create(object, &owned(values), &By::person(user, now))
     }
 
+    /// Creates a record as a line of a file that a person imports, and returns its id.
+    ///
+    /// # Errors
+    /// When a value or the whole is refused; nothing is created then.
+    pub fn import(
+        &mut self,
+        object: Object,
+        values: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
+        let by = By { actor: Actor::Person, ..By::platform("IMPORT", now) };
+        self.create(object, &owned(values), &by)
+    }
+
     /// Edits a live record as a person does, and says whether any value changed. An empty value
     /// clears. A retired id leads to its survivor.
     ///
@@ -55,6 +69,21 @@ impl Account {
         now: Timestamp,
     ) -> Result<bool, WriteError> {
         self.update(object, id, &owned(values), &By::person(user, now))
+    }
+
+    /// Edits a live record as the app with this number does by API.
+    ///
+    /// # Errors
+    /// As [`Account::edit_as_user`].
+    pub fn edit_as_app(
+        &mut self,
+        object: Object,
+        id: u64,
+        values: &[(&str, &str)],
+        app: u64,
+        now: Timestamp,
+    ) -> Result<bool, WriteError> {
+        self.update(object, id, &owned(values), &By::app(app, now))
     }
 
     /// Sets values as the platform itself does, read-only ones included: a lead score that moved.

@@ -190,3 +190,35 @@ async fn an_edit_that_a_webhook_tells_of_is_no_part_of_what_a_poll_lists_in_the_
     assert_eq!(waiting(&engine, Lane::Ordinary).await, prompt + 2);
     assert_eq!(waiting(&engine, Lane::Backfill).await, flood - 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_types_does_not_wait_behind_a_script_that_runs_through_all_contacts() {
+    let (sandbox, engine, _) = start_far();
+    let engine = Arc::new(engine);
+    let people: Vec<u64> = (0..1_000)
+        .map(|number| contact(&sandbox, &format!("cold{number}"), "subscriber", "3"))
+        .collect();
+    engine.start().await.unwrap();
+    pass(&engine).await;
+    let postman = Postman::new(&sandbox, &engine).unwrap();
+    for person in &people {
+        let now = sandbox.clock().now();
+        let account = &mut sandbox.world().hubspot;
+        let edit = [("jobtitle", "Reader")];
+        account.edit_as_app(Object::Contact, *person, &edit, 4_711, now).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(postman.deliver().await > 0);
+    let (prompt, flood) =
+        (waiting(&engine, Lane::Ordinary).await, waiting(&engine, Lane::Backfill).await);
+    assert!(flood > 700 && prompt > 0, "{prompt} and {flood}");
+    let entries = engine.journal.pending_page(None, 1_000).await.unwrap();
+    let behind = entries.into_iter().find(|entry| entry.lane == Lane::Backfill).unwrap();
+    let late = behind.told.into_keys().next().unwrap().id.parse().unwrap();
+    let now = sandbox.clock().now();
+    let edit = [("jobtitle", "Countess")];
+    sandbox.world().hubspot.edit_as_user(Object::Contact, late, &edit, FIRST_USER, now).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(postman.deliver().await, 1);
+    assert_eq!(waiting(&engine, Lane::Ordinary).await, prompt + 1);
+}

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::wire::{EventJson, IMPORT, INTEGRATION, REDACTED};
+use super::wire::{CRM_UI, EventJson, IMPORT, INTEGRATION, REDACTED};
 use crate::platform::hubspot::paths::type_id;
 use crate::platform::hubspot::wire::{Text, moment};
 use crate::record::{Change, ChangeKind, Origin, Raw, RecordRef, Source};
@@ -164,7 +164,8 @@ fn fold(known: &mut Change, other: Change) {
     }
     known.at = known.at.max(other.at);
     if known.origin != other.origin {
-        known.origin = Origin::Unknown;
+        let typed = [known.origin, other.origin].contains(&Origin::Person);
+        known.origin = if typed { Origin::Person } else { Origin::Unknown };
     }
 }
 
@@ -285,6 +286,7 @@ impl Sender<'_> {
             INTEGRATION if ours => Origin::Lockstep,
             // Which app it was is not known where our own has no number.
             INTEGRATION if self.app.is_none_or(str::is_empty) => Origin::Unknown,
+            CRM_UI => Origin::Person,
             _ => Origin::Elsewhere,
         }
     }

@@ -46,6 +46,9 @@ pub(super) const INTEGRATION: &str = "INTEGRATION";
 /// What stands in the place of a sensitive value.
 pub(super) const REDACTED: &str = "REDACTED";
 
+/// The `changeSource` of what a person typed in.
+pub(super) const CRM_UI: &str = "CRM_UI";
+
 /// The `changeSource` of what came by a file.
 pub(super) const IMPORT: &str = "IMPORT";
 

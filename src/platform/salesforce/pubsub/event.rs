@@ -17,6 +17,10 @@ use crate::platform::salesforce::wire::id18;
 use crate::platform::transport::redact;
 use crate::record::{Origin, Raw};
 
+/// The client of Salesforce's own pages, as `changeOrigin` names it (Change Data Capture Developer
+/// Guide, "Change Event Header Fields").
+const PAGES: &str = "SfdcInternalAPI";
+
 /// Why an event cannot be read. What it is about is unknown then, so that its object has to be
 /// compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -298,6 +302,8 @@ impl Header<'_> {
             .map(|client| client.trim_end_matches('/'));
         if client == Some(session.client.as_str()) || user.as_ref() == Some(&session.user) {
             Origin::Lockstep
+        } else if client == Some(PAGES) {
+            Origin::Person
         } else if user.is_some() || client.is_some() {
             Origin::Elsewhere
         } else {

@@ -356,7 +356,7 @@ fn our_own_writes_are_told_by_their_name_or_by_the_user() {
         ("com/salesforce/api/rest/66.0;client=lockstep", "005Ls0000000009IAA", Origin::Lockstep),
         ("com/salesforce/api/rest/66.0;client=lockstep/", "", Origin::Lockstep),
         ("com/salesforce/api/rest/66.0;client=lockstep2", "005Ls0000000009IAA", Origin::Elsewhere),
-        ("com/salesforce/api/soap/60.0;client=SfdcInternalAPI/", "", Origin::Elsewhere),
+        ("com/salesforce/api/soap/60.0;client=SfdcInternalAPI/", "", Origin::Person),
         ("", own, Origin::Lockstep),
         ("", "005Ls0000000001", Origin::Lockstep),
         ("", "", Origin::Unknown),

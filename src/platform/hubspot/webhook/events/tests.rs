@@ -75,7 +75,7 @@ fn every_kind_of_event_says_which_records_to_read() {
         event(json!({"subscriptionType": "object.deletion", "objectTypeId": "0-1", "objectId": 5})),
     ];
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    contacts 1801 touched at 2024-01-16T16:27:47.78Z by elsewhere email=Some(Text("a@example.com"))
+    contacts 1801 touched at 2024-01-16T16:27:47.78Z by person email=Some(Text("a@example.com"))
     contacts 1 touched by lockstep hs_lead_status=Some(Null)
     contacts 1 touched by elsewhere score=None
     contacts 1 touched diagnosis=None
@@ -132,7 +132,7 @@ fn an_association_touches_both_ends() {
         line(json!({"subscriptionType": "contact.associationChange", "fromObjectId": 1})),
     ];
     insta::assert_snapshot!(lines.join("\n"), @"
-    contacts 1 touched by elsewhere; companies 2 touched by elsewhere
+    contacts 1 touched by person; companies 2 touched by person
     0-3 1 touched; contacts 2 touched
     0-3 1 touched
     1 besides
@@ -215,7 +215,7 @@ fn events_of_one_record_are_one_change() {
         ]
     );
     assert_eq!(changes[0].at.map(|at| at.as_millisecond()), Some(2999));
-    assert_eq!(changes[0].origin, Origin::Unknown, "not all of it was ours");
+    assert_eq!(changes[0].origin, Origin::Person, "not all of it was ours");
 }
 
 /// Any JSON, with the names that matter standing in it more often than by chance.
