@@ -245,7 +245,9 @@ pub struct QueueTaskSpec {
 pub struct CampaignSpec {
     /// The campaign's id, 18 characters.
     pub id: String,
-    /// The member's status; without it, the campaign's own default.
+    /// The member's status; without it, the campaign's own default. Salesforce gives that default to
+    /// whoever is sent with a status that the campaign does not have, and says nothing (Object
+    /// Reference, CampaignMember, usage).
     pub status: Option<String>,
 }
 

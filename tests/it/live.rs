@@ -188,11 +188,18 @@ async fn an_app_without_a_scope_is_told() {
     assert_eq!(hindering(&found), ["the app does not have the scope crm.objects.companies.write"]);
 }
 
-/// The shipped people mapping with what a handoff may ask for besides.
-fn with_next_steps() -> (Mappings, [Arc<Source>; 1]) {
+/// The shipped people mapping with blocks under its handoff.
+fn people_with(blocks: &str) -> (Mappings, [Arc<Source>; 1]) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/people.toml");
     let text = std::fs::read_to_string(path).unwrap();
-    let blocks = r#"
+    let text = text.replacen("[handoff.calendar]", &format!("{blocks}\n[handoff.calendar]"), 1);
+    let text = text.replacen("[handoff.touch]", "[handoff.touch]\nhubspot = true", 1);
+    let source = Source { path: "people.toml".to_owned(), text: text.clone() };
+    (load(vec![("people.toml".to_owned(), text)]).unwrap(), [Arc::new(source)])
+}
+
+/// What a handoff may ask for besides, much of it wrong.
+const NEXT_STEPS: &str = r#"
 [handoff.hubspot_task]
 type = "RING"
 queue = "99"
@@ -202,18 +209,12 @@ id = "701000000000001AAA"
 
 [handoff.queue_task]
 queue = "Inbound Leads"
-
-[handoff.calendar]"#;
-    let text = text.replacen("[handoff.calendar]", blocks, 1);
-    let text = text.replacen("[handoff.touch]", "[handoff.touch]\nhubspot = true", 1);
-    let source = Source { path: "people.toml".to_owned(), text: text.clone() };
-    (load(vec![("people.toml".to_owned(), text)]).unwrap(), [Arc::new(source)])
-}
+"#;
 
 #[tokio::test(start_paused = true)]
 async fn what_a_handoff_needs_besides_fields_is_looked_for() {
     let sandbox = sandbox();
-    let (mappings, sources) = with_next_steps();
+    let (mappings, sources) = people_with(NEXT_STEPS);
     let platforms = in_process(&sandbox, &Clients::default()).unwrap();
     let found = misfits(&mappings.list, &platforms).await.unwrap();
     assert_eq!(
@@ -261,6 +262,51 @@ async fn what_a_handoff_needs_besides_fields_is_looked_for() {
     assert_eq!(hindering(&found), [""; 0], "{found:#?}");
     let told = |it: &&Misfit| it.what.ends_with("701000000000001AAA is not active");
     assert!(found.iter().any(|it| told(&it)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_members_status_is_one_of_the_campaigns_own() {
+    let sandbox = sandbox();
+    let now = sandbox.clock().now();
+    {
+        let org = &mut sandbox.world().salesforce;
+        let id = Some("701000000000001AAA".into());
+        let campaign = org.seed(now, "Campaign", id, json!({"Name": "Spring", "IsActive": true}));
+        let status = json!({"CampaignId": &*campaign, "Label": "Attended", "HasResponded": true});
+        org.seed(now, "CampaignMemberStatus", None, status);
+        let other = org.seed(now, "Campaign", None, json!({"Name": "Fair", "IsActive": true}));
+        let status = json!({"CampaignId": &*other, "Label": "Visited", "HasResponded": true});
+        org.seed(now, "CampaignMemberStatus", None, status);
+    }
+    let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    for (status, help) in [
+        ("Sent", None),
+        ("Attended", None),
+        ("Atended", Some("did you mean \"Attended\"?")),
+        (
+            "Visited",
+            Some(
+                "it has \"Attended\", \"Responded\", \"Sent\"; Salesforce would take \"Sent\" without \
+                 a word",
+            ),
+        ),
+    ] {
+        let block =
+            format!("[handoff.campaign]\nid = \"701000000000001AAA\"\nstatus = {status:?}\n");
+        let (mappings, sources) = people_with(&block);
+        let found = misfits(&mappings.list, &platforms).await.unwrap();
+        let told: Vec<&Misfit> = found.iter().filter(|misfit| misfit.hinders).collect();
+        let Some(help) = help else {
+            assert_eq!(told, [] as [&Misfit; 0], "{status}");
+            continue;
+        };
+        let what =
+            format!("Salesforce's Campaign 701000000000001AAA has no member status {status:?}");
+        assert!(matches!(told[..], [it] if it.what == what), "{told:#?}");
+        assert_eq!(told[0].help.as_deref(), Some(help));
+        let (source, span) = told[0].spot.find("people", &sources).unwrap();
+        assert_eq!(source.text[span], format!("{status:?}"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

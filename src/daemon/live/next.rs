@@ -8,7 +8,7 @@ use crate::mapping::diagnostic::nearest;
 use crate::mapping::handoff::{CampaignSpec, HubSpotTaskSpec, NextStep};
 use crate::mapping::{Mapping, Spot};
 use crate::platform::{Ask, Error, ErrorKind, Owner, Platform};
-use crate::record::{PerSide, Raw, Side};
+use crate::record::{PerSide, Raw, Record, Side};
 
 /// Compares what the mapping's further next steps and touches need with both accounts.
 pub(super) async fn steps_fit(
@@ -194,12 +194,63 @@ impl Telling<'_> {
                 let help = format!("correct the id, or {right}");
                 self.tell((step, "id"), place, true, what, help);
             }
-            Some(record) if *record.get("IsActive") == Raw::Bool(false) => {
-                let what = format!("Salesforce's Campaign {} is not active", campaign.id);
-                self.tell((step, "id"), place, false, what, "activate it, or name another one");
+            Some(record) => {
+                if *record.get("IsActive") == Raw::Bool(false) {
+                    let what = format!("Salesforce's Campaign {} is not active", campaign.id);
+                    self.tell((step, "id"), place, false, what, "activate it, or name another one");
+                }
+                if let Some(status) = &campaign.status {
+                    self.status_fits(&campaign.id, status, salesforce).await?;
+                }
             }
-            Some(_) => {}
         }
+        Ok(())
+    }
+
+    /// The member's status is one of the campaign's: another one is not refused, but becomes the
+    /// default. (Object Reference, CampaignMember, usage: "the API assigns the default status")
+    async fn status_fits(
+        &mut self,
+        campaign: &str,
+        status: &str,
+        salesforce: &dyn Platform,
+    ) -> Result<(), Error> {
+        let (place, key) = (("CampaignMember", Some("Status")), (NextStep::Campaign, "status"));
+        let ask = Ask {
+            object: "CampaignMemberStatus".to_owned(),
+            fields: ["Label", "IsDefault"].map(str::to_owned).into(),
+            stamps: BTreeSet::new(),
+        };
+        let id = campaign.to_owned();
+        let found = match salesforce.find(&ask, "CampaignId", std::slice::from_ref(&id)).await {
+            Ok(found) => found,
+            Err(error) if is_refusal(&error) => {
+                let what = format!(
+                    "which member statuses Salesforce's Campaign {campaign} has is not shown: {}",
+                    error.message
+                );
+                let help = format!("see that {status:?} is one of them on the campaign's page");
+                self.tell(key, place, false, what, help);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let label = |row: &Record| row.get("Label").as_text().unwrap_or_default().to_owned();
+        let labels: BTreeSet<String> = found.iter().map(label).collect();
+        if labels.contains(status) {
+            return Ok(());
+        }
+        let labels: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
+        let default = found.iter().find(|row| *row.get("IsDefault") == Raw::Bool(true)).map(label);
+        let taken = default.map_or_else(String::new, |default| {
+            format!("; Salesforce would take {default:?} without a word")
+        });
+        let what = format!("Salesforce's Campaign {campaign} has no member status {status:?}");
+        let help = match nearest(status, labels.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("it has {}{taken}", listed(&labels)),
+        };
+        self.tell(key, place, true, what, help);
         Ok(())
     }
 }

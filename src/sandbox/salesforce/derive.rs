@@ -33,13 +33,7 @@ impl Org {
             }
             "Opportunity" => self.stage(row, old, named),
             "Task" => self.task(row, old, now),
-            "CampaignMember" => {
-                let responded = row.text("Status") == Some("Responded");
-                row.set("HasResponded", json!(responded));
-                if responded && row.get("FirstRespondedDate").is_null() {
-                    row.set("FirstRespondedDate", json!(time::date(time::seconds(now))));
-                }
-            }
+            "CampaignMember" => self.member_status(row, now),
             _ => {}
         }
     }

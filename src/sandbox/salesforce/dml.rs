@@ -63,6 +63,7 @@ const GO_ALONG: &[(&str, &str, &str)] = &[
     ("Opportunity", "OpportunityContactRole", "OpportunityId"),
     ("Opportunity", "Task", "WhatId"),
     ("Campaign", "CampaignMember", "CampaignId"),
+    ("Campaign", "CampaignMemberStatus", "CampaignId"),
 ];
 
 /// The fields that are stamped, and so are no edit by themselves.
@@ -128,6 +129,9 @@ impl Org {
         }
         let id = row.id.clone();
         self.store(write, row, ChangeKind::Create);
+        if &*object.name == "Campaign" {
+            self.add_member_statuses(write.now, &id);
+        }
         Ok(id)
     }
 

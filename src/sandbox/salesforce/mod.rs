@@ -12,6 +12,7 @@
 mod admin;
 mod bulk;
 pub mod bus;
+mod campaign;
 pub mod changes;
 mod cursor;
 mod derive;

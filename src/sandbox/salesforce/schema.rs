@@ -410,6 +410,7 @@ impl Object {
             "Task" => "Subject",
             "LeadStatus" | "OpportunityStage" => "MasterLabel",
             "CampaignMember" | "OpportunityContactRole" | "QueueSobject" | "GroupMember" => "Id",
+            "CampaignMemberStatus" => "Label",
             _ => "Name",
         }
     }

@@ -75,6 +75,7 @@ pub(super) fn objects() -> Vec<Object> {
         task(),
         campaign(),
         campaign_member(),
+        campaign_member_status(),
     ];
     objects.extend(setup::objects());
     objects
@@ -436,9 +437,23 @@ fn campaign_member() -> Object {
         Field::reference("ContactId", "Contact ID", &["Contact"], "Contact")
             .create_only()
             .children("CampaignMembers"),
-        Field::picklist("Status", "Status", &["Sent", "Responded"]).default_value("Sent"),
+        Field::picklist("Status", "Status", &["Sent", "Responded"]),
         Field::new("HasResponded", "Responded", Kind::Boolean).read_only(),
         Field::new("FirstRespondedDate", "First Responded Date", Kind::Date).read_only(),
     ];
     object("CampaignMember", "Campaign Members", "00v", own)
+}
+
+fn campaign_member_status() -> Object {
+    let own = vec![
+        Field::reference("CampaignId", "Campaign ID", &["Campaign"], "Campaign")
+            .create_only()
+            .required()
+            .children("CampaignMemberStatuses"),
+        Field::text("Label", "Label", 765).required(),
+        Field { precision: 9, ..Field::new("SortOrder", "Sort Order", Kind::Int) },
+        Field::new("IsDefault", "Is Default", Kind::Boolean),
+        Field::new("HasResponded", "Responded", Kind::Boolean),
+    ];
+    object("CampaignMemberStatus", "Campaign Member Statuses", "01Y", own)
 }

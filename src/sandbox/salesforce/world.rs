@@ -277,8 +277,9 @@ impl Org {
                 }
             }
         }
-        if let Some(table) = self.tables.get_mut(&object.name) {
-            table.put(&object, Arc::new(row));
+        self.put_silently(Arc::new(row));
+        if &*object.name == "Campaign" {
+            self.add_member_statuses(now, &id);
         }
         id
     }

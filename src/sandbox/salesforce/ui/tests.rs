@@ -47,6 +47,39 @@ async fn a_queue_owns_what_it_supports_until_a_member_takes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_members_status_is_the_campaigns_or_else_its_default() {
+    let rig = Rig::new();
+    let campaign = rig.create("Campaign", json!({"Name": "Fair"})).await;
+    let query = format!(
+        "query?q=SELECT+Label,IsDefault+FROM+CampaignMemberStatus+WHERE+CampaignId='{campaign}'\
+         +ORDER+BY+SortOrder"
+    );
+    let statuses = rig.get(&query).await.json()["records"].clone();
+    assert_eq!((&statuses[0]["Label"], &statuses[0]["IsDefault"]), (&json!("Sent"), &json!(true)));
+    assert_eq!(statuses[1]["Label"], json!("Responded"));
+    let own = json!({"CampaignId": &*campaign, "Label": "Attended", "HasResponded": true});
+    let attended = rig.create("CampaignMemberStatus", own).await;
+    for (number, (sent, status, responded)) in [
+        (json!("Responded"), "Responded", true),
+        (json!("attended"), "Attended", true),
+        (json!("Danced"), "Sent", false),
+        (Value::Null, "Sent", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let lead = rig.lead(&format!("P{number}")).await;
+        let member = json!({"CampaignId": &*campaign, "LeadId": &*lead, "Status": sent});
+        let member = rig.create("CampaignMember", member).await;
+        assert_eq!(rig.value(&member, "Status"), json!(status), "{sent}");
+        assert_eq!(rig.value(&member, "HasResponded"), json!(responded), "{sent}");
+    }
+    let gone = with(&rig, |org, now, user| org.person_deletes(now, &user, &campaign));
+    gone.unwrap();
+    assert!(rig.sandbox.world().salesforce.record(&attended).unwrap().deleted_at.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conversion_makes_everything_and_leaves_a_read_only_lead() {
     let rig = Rig::new();
     let lead = rig.lead("Ng").await;
