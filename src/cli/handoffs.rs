@@ -90,7 +90,7 @@ struct PreviewArguments {
 
 #[derive(Debug, Subcommand)]
 enum PreviewSub {
-    /// Print the task's subject and text
+    /// Print each step: its subject, when it is due, what else is set, and its text
     Preview {
         /// The link, a record's id or page address, or a matching key
         #[arg(value_name = "RECORD")]
@@ -289,24 +289,67 @@ fn run_preview(context: &mut Context, matches: &ArgMatches) -> Result<Exit, Fail
         out.value(&preview);
         return Ok(Exit::Done);
     }
-    for (place, step) in preview.steps.iter().enumerate() {
-        if place > 0 {
-            out.line("");
-        }
-        out.line(paint(Tone::Strong, &step.what));
-        if let Some(subject) = &step.subject {
-            out.line(format!("subject:  {subject}"));
-        }
-        if let Some(due) = step.due {
-            out.line(format!("due:      {due}"));
-        }
-        if !step.details.is_empty() {
-            out.line(format!("details:  {}", step.details.join(", ")));
-        }
-        if let Some(text) = &step.text {
-            out.line("");
-            out.line(text);
-        }
-    }
+    out.line(told(&preview));
     Ok(Exit::Done)
+}
+
+/// Each step with what it says, as a person reads it.
+fn told(preview: &Preview) -> String {
+    let steps = preview.steps.iter().map(|step| {
+        let mut lines = vec![paint(Tone::Strong, &step.what)];
+        lines.extend(step.subject.iter().map(|subject| format!("subject:  {subject}")));
+        lines.extend(step.due.map(|due| format!("due:      {due}")));
+        if !step.details.is_empty() {
+            lines.push(format!("details:  {}", step.details.join(", ")));
+        }
+        lines.extend(step.text.iter().map(|text| format!("\n{text}")));
+        lines.join("\n")
+    });
+    steps.collect::<Vec<_>>().join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::shown;
+    use super::*;
+    use crate::daemon::handoff::Planned;
+
+    #[test]
+    fn a_preview_names_each_step_with_what_it_says() {
+        let planned = |what: &str| Planned { what: what.to_owned(), ..Planned::default() };
+        let preview = Preview {
+            steps: vec![
+                Planned {
+                    subject: Some("Qualified: Ada King".to_owned()),
+                    due: "2026-11-02T13:00:00Z".parse().ok(),
+                    details: vec!["priority High".to_owned(), "type Call".to_owned()],
+                    text: Some("The score reached 50.\n\n[Lockstep 00D1 L7-1]".to_owned()),
+                    ..planned("Salesforce task")
+                },
+                Planned { text: Some("Ann has it.".to_owned()), ..planned("HubSpot note") },
+                Planned {
+                    details: vec!["status Sent".to_owned()],
+                    ..planned("membership of the Salesforce campaign 701000000000001AAA")
+                },
+            ],
+        };
+        insta::assert_snapshot!(shown(&told(&preview), false), @r"
+        Salesforce task
+        subject:  Qualified: Ada King
+        due:      2026-11-02T13:00:00Z
+        details:  priority High, type Call
+
+        The score reached 50.
+
+        [Lockstep 00D1 L7-1]
+
+        HubSpot note
+
+        Ann has it.
+
+        membership of the Salesforce campaign 701000000000001AAA
+        details:  status Sent
+        ");
+        assert_eq!(shown(&told(&Preview { steps: vec![planned("a step")] }), false), "a step");
+    }
 }

@@ -222,7 +222,7 @@ pub fn paint(tone: Tone, text: &str) -> String {
 
 /// What is printed: marks become colour, and control characters become visible. A field's value
 /// comes from anyone who can fill in a form, and could otherwise command the reader's terminal.
-fn shown(text: &str, colour: bool) -> String {
+pub(super) fn shown(text: &str, colour: bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let code = match c {

@@ -383,6 +383,49 @@ fn every_mistake_of_a_handoff_is_told_with_its_place() {
     insta::assert_snapshot!("handoff_mistakes", told);
 }
 
+/// What is said of the handoff's blocks, for a mapping of these objects.
+#[test]
+fn a_step_is_about_a_record_that_it_can_be_about() {
+    for (hubspot, salesforce, wanted) in [
+        ("contacts", "Lead", &[][..]),
+        (
+            "companies",
+            "Account",
+            &[
+                "people.toml:103:11: error[handoff]: nobody calls or writes to companies\n    \
+                 calls and e-mails in HubSpot count for contacts: leave it out\n",
+                "people.toml:81:1: error[handoff]: the campaign membership cannot be about Account\n    \
+                 it can be about Lead, Contact: leave the block out\n",
+            ],
+        ),
+        (
+            "2-4211",
+            "Booking__c",
+            &[
+                "people.toml:103:11: error[handoff]: nobody calls or writes to 2-4211\n",
+                "people.toml:74:1: error[handoff]: the HubSpot task cannot be about 2-4211\n    \
+                 it can be about contacts, companies, deals: leave the block out\n",
+                "people.toml:78:1: error[handoff]: the HubSpot note cannot be about 2-4211\n",
+                "people.toml:81:1: error[handoff]: the campaign membership cannot be about Booking__c\n",
+            ],
+        ),
+    ] {
+        let text = format!("{SOUND}{HANDOFF}")
+            .replacen("object = \"contacts\"", &format!("object = {hubspot:?}"), 1)
+            .replacen(
+                "object = \"Lead\"\nbecomes = \"Contact\"",
+                &format!("object = {salesforce:?}\n"),
+                1,
+            );
+        let told = format!("{}\n", findings(&text));
+        for line in wanted {
+            assert!(told.contains(line), "{hubspot} {salesforce}: {line}\n{told}");
+        }
+        // A task in Salesforce, the queue's too, can be about any of them.
+        assert_eq!(told.matches("error[handoff]").count(), wanted.len(), "{told}");
+    }
+}
+
 #[test]
 fn a_handoff_says_who_when_and_what() {
     let compiled = |text: String| load(vec![("p.toml".to_owned(), text)]).unwrap().list.remove(0);

@@ -281,6 +281,9 @@ fn one_round_without_a_service_ends_well() {
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(site.run(&["conflicts", "list"]).0, Some(0));
     assert_eq!(site.run(&["explain", "nobody@example.com"]).0, Some(3));
+    let (code, told) = site.run(&["handoff", "preview", "nobody@example.com"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("nobody@example.com"), "{told}");
     let (code, told) = site.run(&["holds", "release", "7"]);
     assert_eq!(code, Some(3), "{told}");
     assert!(told.contains("holds list"), "{told}");

@@ -7,6 +7,7 @@ use lockstep::cli::rehearsal::{Clients, in_process, set_up};
 use lockstep::daemon::{Clock, Engine, Misfit, Options, misfits, read_mappings};
 use lockstep::journal::{Disk, Journal, MemoryStore};
 use lockstep::mapping::{Mappings, Source, load};
+use lockstep::record::Side;
 use lockstep::sandbox::hubspot::oauth::PRIVATE_TOKEN;
 use lockstep::sandbox::hubspot::object::Object;
 use lockstep::sandbox::hubspot::properties::Property;
@@ -186,6 +187,33 @@ async fn an_app_without_a_scope_is_told() {
     sandbox.world().hubspot.auth.restrict(PRIVATE_TOKEN, &scopes);
     let found = compared(&sandbox).await;
     assert_eq!(hindering(&found), ["the app does not have the scope crm.objects.companies.write"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_and_e_mails_that_the_app_may_not_read_are_told_where_they_count() {
+    let sandbox = sandbox();
+    // They have no scope of their own: HubSpot lets those see them who see contacts.
+    let scopes =
+        ["crm.objects.companies.read", "crm.objects.deals.read", "crm.objects.owners.read"];
+    sandbox.world().hubspot.auth.restrict(PRIVATE_TOKEN, &scopes);
+    let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+    let (mappings, sources) = people_with("");
+    let found = misfits(&mappings.list, &platforms).await.unwrap();
+    for object in ["calls", "emails"] {
+        let told: Vec<_> = found.iter().filter(|misfit| misfit.object == object).collect();
+        let [misfit] = told[..] else { panic!("{object}: {found:#?}") };
+        assert!(misfit.hinders && misfit.side == Side::HubSpot, "{misfit:?}");
+        let what = format!("the account does not describe {object}: ");
+        assert!(misfit.what.starts_with(&what) && misfit.what.contains("scopes"), "{misfit:?}");
+        let (source, span) = misfit.spot.find("people", &sources).unwrap();
+        assert_eq!(&source.text[span], "true", "the key `hubspot` of [handoff.touch]");
+    }
+    // Where they do not count, nobody misses them.
+    let found = compared(&sandbox).await;
+    assert!(
+        !found.iter().any(|it| ["calls", "emails"].contains(&it.object.as_str())),
+        "{found:#?}"
+    );
 }
 
 /// The shipped people mapping with blocks under its handoff.

@@ -267,7 +267,8 @@ pub static REGISTRY: &[Check] = &[
         line: "both accounts have what the mapping names (`check --live`)",
         long: "Objects, fields and choices exist there, can hold what comes from across, and can be \
                written by the signed-in user; every choice has a row; id fields are unique; stages \
-               stand in HubSpot's order.",
+               stand in HubSpot's order. What a handoff asks for besides is there and can be used: \
+               queues, campaigns and their statuses, calls and e-mails.",
         run: None,
     },
 ];
