@@ -74,7 +74,7 @@ struct Arguments {
 enum Sub {
     /// Tell one record's handoffs in words
     Show {
-        /// The link, a record's id or page address, or a matching key
+        /// The handoff or link, a record's id or page address, or a matching key
         #[arg(value_name = "RECORD")]
         of: String,
     },
@@ -92,7 +92,7 @@ struct PreviewArguments {
 enum PreviewSub {
     /// Print each step: its subject, when it is due, what else is set, and its text
     Preview {
-        /// The link, a record's id or page address, or a matching key
+        /// The handoff or link, a record's id or page address, or a matching key
         #[arg(value_name = "RECORD")]
         of: String,
     },

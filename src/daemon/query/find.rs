@@ -11,8 +11,8 @@ use crate::mapping::Mapping;
 use crate::record::{LinkId, RecordRef, SalesforceId, Value, object_of_prefix};
 
 impl Desk<'_> {
-    /// The links that `what` names, those that ended included: by number, by either record's id, by
-    /// the address of a record's page, or by a matching key.
+    /// The links that `what` names, those that ended included: by number, by one of its handoffs, by
+    /// either record's id, by the address of a record's page, or by a matching key.
     pub(super) async fn find(self, what: &str) -> Result<Vec<LinkEntry>, Refused> {
         let what = what.trim();
         if let Some(id) = link_id(what) {
@@ -35,9 +35,11 @@ impl Desk<'_> {
     }
 }
 
-/// `L12`, also in lower case.
+/// `L12`, or that of the handoff `L12-1`; also in lower case.
 pub(super) fn link_id(text: &str) -> Option<LinkId> {
-    text.strip_prefix(['L', 'l'])?.parse().ok().map(LinkId)
+    let number = text.strip_prefix(['L', 'l'])?;
+    let (link, nth) = number.split_once('-').unwrap_or((number, "1"));
+    is_number(nth).then(|| link.parse().ok().map(LinkId))?
 }
 
 /// The id in what was pasted: the text itself, or the last part of a page's address that looks like

@@ -116,6 +116,7 @@ async fn a_link_is_found_by_whatever_people_paste() {
     for what in [
         "L1",
         "l1",
+        "L1-2",
         "151",
         LEAD,
         "00QD000000IRFma",
@@ -127,7 +128,7 @@ async fn a_link_is_found_by_whatever_people_paste() {
         assert_eq!(found[0]["link"], json!("L1"), "{what}");
         assert_eq!(found.as_array().unwrap().len(), 1, "{what}");
     }
-    for what in ["L2", "999", "bob@example.com", "", "00QD000000IRFmx"] {
+    for what in ["L2", "L1-x", "L1-", "999", "bob@example.com", "", "00QD000000IRFmx"] {
         let found = office.ask(Request::FindLinks { what: what.into() }).await.unwrap();
         assert_eq!(found, json!([]), "{what}");
         let refused = office.ask(Request::Explain { of: what.into() }).await.unwrap_err();
