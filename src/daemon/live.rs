@@ -8,6 +8,7 @@ mod feedback;
 mod field;
 mod next;
 mod object;
+mod start;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

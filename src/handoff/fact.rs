@@ -158,6 +158,11 @@ pub enum What {
         /// Why, and what to do about it.
         reason: String,
     },
+    /// A further next step that was begun had no effect for certain, and is to be begun again.
+    StepPutOff {
+        /// Which.
+        step: NextStep,
+    },
 }
 
 /// How a record came to be there.
@@ -287,6 +292,8 @@ pub enum FactKind {
     StepDone,
     /// [`What::StepFailed`]
     StepFailed,
+    /// [`What::StepPutOff`]
+    StepPutOff,
 }
 
 impl What {
@@ -312,6 +319,7 @@ impl What {
             Self::StepBegun { .. } => FactKind::StepBegun,
             Self::StepDone { .. } => FactKind::StepDone,
             Self::StepFailed { .. } => FactKind::StepFailed,
+            Self::StepPutOff { .. } => FactKind::StepPutOff,
         }
     }
 }

@@ -84,6 +84,8 @@ pub enum Progress<'a> {
     NotBegun,
     /// It was begun then, and what came of it is not known.
     Begun(Timestamp),
+    /// It was begun, had no effect for certain, and is to be begun again.
+    PutOff,
     /// It was taken, and this is its record.
     Done(&'a RecordRef),
     /// It was refused for this reason.
@@ -233,6 +235,9 @@ impl Handoff {
     }
 
     /// How far a further next step has come.
+    ///
+    /// The facts stand in the order of their times, and at one time that it was begun stands before
+    /// that it was put off.
     #[must_use]
     pub fn step(&self, step: NextStep) -> Progress<'_> {
         let mut progress = Progress::NotBegun;
@@ -244,13 +249,24 @@ impl Handoff {
                 (What::StepFailed { step: of, reason }, _) if *of == step => {
                     Progress::Failed(reason)
                 }
-                (What::StepBegun { step: of }, Progress::NotBegun) if *of == step => {
+                (What::StepBegun { step: of }, Progress::NotBegun | Progress::PutOff)
+                    if *of == step =>
+                {
                     Progress::Begun(fact.at)
+                }
+                (What::StepPutOff { step: of }, Progress::Begun(_)) if *of == step => {
+                    Progress::PutOff
                 }
                 (_, progress) => progress,
             };
         }
         progress
+    }
+
+    /// Whether a further next step was not taken, or nobody knows whether it was.
+    #[must_use]
+    pub fn misses_a_step(&self) -> bool {
+        NextStep::ALL.into_iter().any(|step| matches!(self.step(step), Progress::Failed(_)))
     }
 
     /// When sales first took it on.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, How, What, Witness};
 use super::record::{Handoff, Progress};
+use crate::mapping::handoff::NextStep;
 
 /// One line of a handoff's course.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -34,9 +35,11 @@ pub fn story(handoff: &Handoff) -> Vec<Line> {
     // What it became is often learned after that it became something, and says both.
     let told =
         |fact: &&Fact| !(is_named && matches!(fact.what, What::Converted { opportunity: None }));
-    // What came of a step says that it was begun.
+    // What came of a step says that it was begun; of one that was put off, the last time says enough.
+    let last = |fact: &Fact| handoff.facts.iter().rfind(|it| it.what == fact.what) == Some(fact);
     let open = |fact: &&Fact| match &fact.what {
-        What::StepBegun { step } => matches!(handoff.step(*step), Progress::Begun(_)),
+        What::StepBegun { step } => matches!(handoff.step(*step), Progress::Begun(_)) && last(fact),
+        What::StepPutOff { step } => handoff.step(*step) == Progress::PutOff && last(fact),
         _ => true,
     };
     lines.extend(handoff.facts.iter().filter(told).filter(open).map(line));
@@ -87,14 +90,26 @@ pub fn sentence(what: &What) -> String {
             format!("The step {step:?} for the {} was taken: {done}.", goal.words())
         }
         What::Told { webhook, of } => format!("{webhook} was told that it is {of}."),
+        What::StepBegun { step: step @ NextStep::Flow } => {
+            format!("Whether {} was started is not known yet.", step.words())
+        }
         What::StepBegun { step } => {
             format!("Whether {} was made is not known yet; it is looked for.", step.words())
+        }
+        What::StepPutOff { step } => {
+            format!("{} waits: the platform said not now.", capital(step.words()))
+        }
+        What::StepDone { step: step @ NextStep::Flow, record, .. } => {
+            format!("{} {} was started.", capital(step.words()), record.id)
         }
         What::StepDone { step, record, how: How::Created } => {
             format!("{} {} was made.", capital(step.words()), record.id)
         }
         What::StepDone { step, record, how: How::Matched } => {
             format!("{} {} was there already.", capital(step.words()), record.id)
+        }
+        What::StepFailed { step: step @ NextStep::Flow, reason } => {
+            format!("{} was not carried through: {reason}.", capital(step.words()))
         }
         What::StepFailed { step, reason } => {
             format!("{} could not be made: {reason}.", capital(step.words()))

@@ -30,13 +30,15 @@ pub enum Stuck {
     Overdue,
     /// Nobody has touched it, and no deadline says by when.
     Untouched,
+    /// A further next step was not taken, or nobody knows whether it was.
+    NoStep,
     /// Sales took it on, and nothing was heard since.
     Silent,
 }
 
 impl Stuck {
     /// All kinds, in the order in which they are printed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoRecord,
         Self::Refused,
         Self::NoOwner,
@@ -45,6 +47,7 @@ impl Stuck {
         Self::NoTask,
         Self::Overdue,
         Self::Untouched,
+        Self::NoStep,
         Self::Silent,
     ];
 
@@ -60,6 +63,7 @@ impl Stuck {
             Self::NoTask => "no_task",
             Self::Overdue => "overdue",
             Self::Untouched => "untouched",
+            Self::NoStep => "no_step",
             Self::Silent => "silent",
         }
     }
@@ -76,6 +80,7 @@ impl Stuck {
             Self::NoTask => "without a task",
             Self::Overdue => "overdue",
             Self::Untouched => "untouched",
+            Self::NoStep => "with a next step that was not taken for certain",
             Self::Silent => "accepted and silent",
         }
     }
@@ -100,6 +105,9 @@ impl Stuck {
             Self::NoTask => "see why with `lockstep handoffs show RECORD`",
             Self::Overdue => "ask its owner; the escalations of the mapping have run or will",
             Self::Untouched => "ask its owner; a service level in the mapping would say by when",
+            Self::NoStep => {
+                "see which and why with `lockstep handoffs show RECORD`, and take it by hand"
+            }
             Self::Silent => "ask its owner for the next step or a return with a reason",
         }
     }
@@ -167,5 +175,8 @@ pub fn stuck(handoff: &Handoff, around: &Around<'_>) -> Option<Stuck> {
         return Some(Stuck::Overdue);
     }
     let unlimited = around.levels.touch.is_none();
-    (state != State::Touched && unlimited && waited(sent) > UNTOUCHED).then_some(Stuck::Untouched)
+    if state != State::Touched && unlimited && waited(sent) > UNTOUCHED {
+        return Some(Stuck::Untouched);
+    }
+    handoff.misses_a_step().then_some(Stuck::NoStep)
 }

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::condition::Condition;
 use super::template::Template;
-use crate::record::Side;
+use crate::record::{Raw, Side};
 
 /// How a qualified record gets to sales.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct HandoffSpec {
     pub queue_task: Option<QueueTaskSpec>,
     /// A campaign of Salesforce's that the person becomes a member of.
     pub campaign: Option<CampaignSpec>,
+    /// A flow of Salesforce's that is started.
+    pub flow: Option<FlowSpec>,
     /// Business time, where nothing else is said for the record.
     pub calendar: Calendar,
     /// Business time for some records; the first whose condition holds counts.
@@ -69,6 +71,7 @@ impl HandoffSpec {
             NextStep::HubSpotNote => self.hubspot_note.is_some(),
             NextStep::QueueTask => self.queue_task.is_some(),
             NextStep::Campaign => self.campaign.is_some(),
+            NextStep::Flow => self.flow.is_some(),
         }
     }
 }
@@ -168,12 +171,14 @@ pub enum NextStep {
     QueueTask,
     /// Membership of a Salesforce campaign.
     Campaign,
+    /// The start of a Salesforce flow.
+    Flow,
 }
 
 impl NextStep {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 4] =
-        [Self::HubSpotTask, Self::HubSpotNote, Self::QueueTask, Self::Campaign];
+    pub const ALL: [Self; 5] =
+        [Self::HubSpotTask, Self::HubSpotNote, Self::QueueTask, Self::Campaign, Self::Flow];
 
     /// Its block under `[handoff]`.
     #[must_use]
@@ -183,6 +188,7 @@ impl NextStep {
             Self::HubSpotNote => "hubspot_note",
             Self::QueueTask => "queue_task",
             Self::Campaign => "campaign",
+            Self::Flow => "flow",
         }
     }
 
@@ -194,6 +200,7 @@ impl NextStep {
             Self::HubSpotNote => "the HubSpot note",
             Self::QueueTask => "the queue's task",
             Self::Campaign => "the campaign membership",
+            Self::Flow => "the Salesforce flow",
         }
     }
 
@@ -202,7 +209,7 @@ impl NextStep {
     pub const fn side(self) -> Side {
         match self {
             Self::HubSpotTask | Self::HubSpotNote => Side::HubSpot,
-            Self::QueueTask | Self::Campaign => Side::Salesforce,
+            Self::QueueTask | Self::Campaign | Self::Flow => Side::Salesforce,
         }
     }
 }
@@ -249,6 +256,26 @@ pub struct CampaignSpec {
     /// whoever is sent with a status that the campaign does not have, and says nothing (Object
     /// Reference, CampaignMember, usage).
     pub status: Option<String>,
+}
+
+/// A flow of Salesforce's that is started.
+#[derive(Debug, PartialEq)]
+pub struct FlowSpec {
+    /// Its API name.
+    pub name: String,
+    /// Whether it may be started again where nobody knows whether it ran: it does no harm twice.
+    pub repeat: bool,
+    /// What it gets, by the name of its input variable.
+    pub inputs: BTreeMap<String, FlowInput>,
+}
+
+/// What an input of a flow gets.
+#[derive(Debug, PartialEq)]
+pub enum FlowInput {
+    /// A text with places for values.
+    Text(Template),
+    /// Always the same number, true or false.
+    Fixed(Raw),
 }
 
 /// Business time: on which days and hours people work.

@@ -279,6 +279,10 @@ text = "{{ owner }} has it."
 [handoff.campaign]
 id = "701000000000001AAA"
 
+[handoff.flow]
+name = "Lead_Handed_Off"
+inputs = { recordId = "{{ ids.salesforce }}", urgent = true, score = 61 }
+
 [handoff.calendar]
 zone = "Europe/Berlin"
 hours = ["09:00-12:30", "13:30-24:00"]
@@ -364,6 +368,12 @@ const HANDOFF_MISTAKES: &[(&str, &str, &str)] = &[
         "[handoff.task]\nsubject = \"Call {{ email }}\"\ntext = \"{{ handoff.reason }}: {{ score }}\"\ndue = \"1h 30m\"\n\n[handoff.hubspot_task]\nqueue = \"14512\"\npriority = \"HIGH\"\n\n[handoff.hubspot_note]\ntext = \"{{ owner }} has it.\"\n",
         "[handoff.hubspot_note]\n",
     ),
+    ("a flow by its label", "\"Lead_Handed_Off\"", "\"Lead handed off\""),
+    ("an input by its label", "recordId", "\"Record id\""),
+    ("an input of nobody", "ids.salesforce", "ids.sales"),
+    ("an input that ends early", "{{ ids.salesforce }}", "{{ ids.salesforce"),
+    ("an input that is a list", "urgent = true", "urgent = [true]"),
+    ("a repetition that is none", "inputs = {", "repeat = \"yes\"\ninputs = {"),
     ("a name twice", "[handoff.touch]", "[[handoff.webhook]]\nname = \"sales\"\n\n[handoff.touch]"),
 ];
 
@@ -449,6 +459,11 @@ fn a_handoff_says_who_when_and_what() {
         (calls.task.priority.as_str(), calls.task.status.as_str()),
         ("Normal", "Not Started")
     );
+    let flow = handoff.flow.as_ref().unwrap();
+    assert_eq!((flow.name.as_str(), flow.repeat), ("Lead_Handed_Off", false));
+    assert_eq!(flow.inputs["urgent"], handoff::FlowInput::Fixed(crate::record::Raw::Bool(true)));
+    assert_eq!(flow.inputs["score"], handoff::FlowInput::Fixed(crate::record::Raw::Number(61.0)));
+    assert!(matches!(&flow.inputs["recordId"], handoff::FlowInput::Text(_)));
     let step = &handoff.levels.escalations[0];
     assert!(step.warns() && step.act == handoff::Act::Notice("sales".into()));
     // A stage makes a rule of its own, which rests while the stage is not reached.

@@ -14,9 +14,11 @@ pub mod transport;
 
 mod error;
 mod schema;
+mod start;
 
 pub use error::{Error, ErrorKind, Refusal, RefusalKind};
 pub use schema::{Choice, FieldKind, FieldSchema, ObjectSchema};
+pub use start::{Start, StartInput, Startable, Started};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -271,6 +273,17 @@ pub trait Platform: Send + Sync {
     /// in the order of `writes`. Two writes to one record must not be in one call. A write that
     /// cannot be sent within a short time is not sent ([`Outcome::Late`]): people go on editing.
     async fn write(&self, writes: &[Write]) -> Vec<Outcome>;
+
+    /// Starts something, once: where it may have been started, it is never sent again, and the outcome
+    /// is [`Outcome::Unknown`].
+    async fn start(&self, start: &Start) -> Outcome;
+
+    /// Whether it was started, as far as the platform keeps that.
+    async fn started(&self, start: &Start) -> Result<Started, Error>;
+
+    /// What can be started under this name, with what it takes; none where the account has nothing of
+    /// that name, or hides it.
+    async fn startable(&self, start: &Start) -> Result<Option<Startable>, Error>;
 
     /// The next page of records that were created, changed, or (where the platform lists them
     /// together) deleted or merged, with the fields of `ask`. No cursor starts a first round at

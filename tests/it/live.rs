@@ -12,6 +12,7 @@ use lockstep::sandbox::hubspot::oauth::PRIVATE_TOKEN;
 use lockstep::sandbox::hubspot::object::Object;
 use lockstep::sandbox::hubspot::properties::Property;
 use lockstep::sandbox::hubspot::ui::FIRST_USER;
+use lockstep::sandbox::salesforce::flows::{Flow, Variable};
 use lockstep::sandbox::salesforce::schema::Field;
 use lockstep::sandbox::{Sandbox, SandboxClock};
 use serde_json::json;
@@ -238,6 +239,65 @@ id = "701000000000001AAA"
 [handoff.queue_task]
 queue = "Inbound Leads"
 "#;
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_is_looked_for_with_what_it_takes() {
+    let sandbox = sandbox();
+    let (mappings, sources) = people_with(
+        r#"
+[handoff.flow]
+name = "Lead_Handed_Off"
+
+[handoff.flow.inputs]
+recordId = "{{ ids.salesforce }}"
+reson = "{{ handoff.reason }}"
+urgent = "yes"
+"#,
+    );
+    let told = async |hinders: bool| {
+        let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+        let found = misfits(&mappings.list, &platforms).await.unwrap();
+        let own = found.into_iter().filter(|it| it.object == "Flow" && it.hinders == hinders);
+        own.map(|it| {
+            let (source, span) = it.spot.find("people", &sources).unwrap();
+            let at = source.text[span].lines().next().unwrap_or_default().to_owned();
+            format!("{}; {} ({at})", it.what, it.help.unwrap_or_default())
+        })
+        .collect::<Vec<_>>()
+    };
+    let missing =
+        ["Salesforce has no active autolaunched flow Lead_Handed_Off, or hides it; activate it, \
+         correct its API name, or let the signed-in user run it (\"Run Flows\", or the flow's own \
+         access) (\"Lead_Handed_Off\")"];
+    assert_eq!(told(true).await, missing);
+    let off = Flow { active: false, ..Flow::taking(&["recordId"]) };
+    sandbox.world().salesforce.flows.insert("Lead_Handed_Off".to_owned(), off);
+    assert_eq!(told(true).await, missing);
+    let variable = |name: &str, kind: &str, required| Variable {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        required,
+    };
+    let inputs = vec![
+        variable("recordId", "STRING", false),
+        variable("reason", "STRING", true),
+        variable("urgent", "BOOLEAN", false),
+    ];
+    let flow = Flow { inputs, ..Flow::taking(&[]) };
+    sandbox.world().salesforce.flows.insert("Lead_Handed_Off".to_owned(), flow);
+    let hindering = told(true).await;
+    assert_eq!(hindering.len(), 2, "{hindering:?}");
+    assert!(hindering[0].starts_with(
+        "the flow Lead_Handed_Off has no input variable `reson`; it has recordId, reason, urgent"
+    ));
+    assert!(
+        hindering[1].starts_with("the flow Lead_Handed_Off cannot be started without `reason`")
+    );
+    let warned = told(false).await;
+    assert!(
+        warned[0].starts_with("the flow's input variable `urgent` is a BOOLEAN; it gets a text")
+    );
+}
 
 #[tokio::test(start_paused = true)]
 async fn what_a_handoff_needs_besides_fields_is_looked_for() {

@@ -16,6 +16,7 @@ mod preview;
 mod receiver;
 mod route;
 mod serve;
+mod start;
 mod step;
 mod task;
 mod text;

@@ -21,7 +21,7 @@ use crate::mapping::handoff::{CampaignSpec, HubSpotTaskSpec, NextStep};
 use crate::platform::{Action, Ask, Identity, Outcome, Refusal, RefusalKind, Write, WriteOptions};
 use crate::record::{PerSide, Raw, Record, RecordRef, Side};
 
-type Identities = PerSide<Option<Identity>>;
+pub(super) type Identities = PerSide<Option<Identity>>;
 
 /// How often one is looked for that the platform says is there, before its word is taken for a
 /// refusal.
@@ -46,6 +46,10 @@ impl Engine {
             let wanting = jobs.iter_mut().filter(|job| job.wants_step(step, now));
             let mut wanting: Vec<&mut Job> = wanting.collect();
             if wanting.is_empty() {
+                continue;
+            }
+            if step == NextStep::Flow {
+                self.start_steps(step, wanting, identities, worked).await?;
                 continue;
             }
             self.look_for_steps(step, &mut wanting, identities, worked).await?;
@@ -222,6 +226,7 @@ impl Engine {
                 let record = job.link_record(Side::Salesforce).ok_or_else(gone)?;
                 member(spec, record)?
             }
+            NextStep::Flow => return Err(format!("{} is started, not made", step.words())),
         };
         Ok(Write {
             object: object_of(step).to_owned(),
@@ -313,6 +318,7 @@ const fn object_of(step: NextStep) -> &'static str {
         NextStep::HubSpotNote => "notes",
         NextStep::QueueTask => "Task",
         NextStep::Campaign => "CampaignMember",
+        NextStep::Flow => "Flow",
     }
 }
 
@@ -323,6 +329,7 @@ const fn tell_tale(step: NextStep) -> &'static str {
         NextStep::HubSpotNote => "hs_note_body",
         NextStep::QueueTask => "Description",
         NextStep::Campaign => "CampaignId",
+        NextStep::Flow => "",
     }
 }
 
@@ -361,6 +368,7 @@ fn places_of(step: NextStep, job: &Job) -> Vec<(String, String)> {
         NextStep::Campaign => {
             persons(job).into_iter().filter_map(|it| Some(place(member_field(&it)?, it))).collect()
         }
+        NextStep::Flow => Vec::new(),
     }
 }
 
@@ -378,11 +386,12 @@ fn is_own(step: NextStep, job: &Job, found: &Record, field: &str, identities: &I
             campaign.is_some_and(|campaign| campaign.id == told)
                 && persons(job).iter().any(|it| Some(it.id.as_str()) == who)
         }
+        NextStep::Flow => false,
     }
 }
 
 /// Why it was refused: the platform's words, the fields that it names, the record, and what to do.
-fn why(step: NextStep, refusal: &Refusal, record: Option<&RecordRef>) -> String {
+pub(super) fn why(step: NextStep, refusal: &Refusal, record: Option<&RecordRef>) -> String {
     let message = refusal.message.trim_end_matches('.');
     let mut reason = format!("{}: {message}", refusal.code);
     if !refusal.fields.is_empty() {

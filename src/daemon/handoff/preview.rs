@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::sight;
 use super::text::{Ground, mark, marked, queue_mark, subject};
+use super::{sight, start};
 use crate::handoff::level::calendar_of;
 use crate::handoff::{Handoff, HandoffId, Witness, opens};
 use crate::journal::LinkEntry;
-use crate::mapping::handoff::{Calendar, HandoffSpec, QueueTaskSpec, TaskSpec};
+use crate::mapping::handoff::{Calendar, FlowSpec, HandoffSpec, QueueTaskSpec, TaskSpec};
 use crate::mapping::{Mapping, Template};
 use crate::platform::Identity;
-use crate::record::PerSide;
+use crate::record::{PerSide, Raw};
 
 /// The next steps of a record's handoff, in the order in which they are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -122,5 +122,27 @@ fn steps(spec: &HandoffSpec, ground: &Ground<'_>, calendar: &Calendar) -> Vec<Pl
             ..Planned::default()
         });
     }
+    if let Some(flow) = &spec.flow {
+        steps.push(flow_planned(flow, ground));
+    }
     steps
+}
+
+fn given(name: &str, value: &Raw) -> String {
+    match value {
+        Raw::Text(text) => format!("{name} {text:?}"),
+        Raw::Number(number) => format!("{name} {number}"),
+        Raw::Bool(yes) => format!("{name} {yes}"),
+        Raw::Null => format!("{name} blank"),
+    }
+}
+
+/// The start of a flow, with what its inputs would get.
+fn flow_planned(flow: &FlowSpec, ground: &Ground<'_>) -> Planned {
+    let details = match start::inputs(flow, ground) {
+        Ok(inputs) => inputs.iter().map(|(name, value)| given(name, value)).collect(),
+        Err(reason) => vec![reason],
+    };
+    let what = format!("start of the Salesforce flow {}", flow.name);
+    Planned { what, details, ..Planned::default() }
 }

@@ -33,7 +33,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// The address of a record's page.
-fn page(record: &RecordRef, identity: &Identity) -> Option<String> {
+pub(super) fn page(record: &RecordRef, identity: &Identity) -> Option<String> {
     let pages = &identity.pages;
     Some(match record.side {
         Side::Salesforce => format!("{pages}/lightning/r/{}/{}/view", record.object, record.id),
@@ -70,6 +70,7 @@ fn values(ground: &Ground<'_>) -> Json {
         let record = ground.records.get(side).as_ref()?;
         page(record, ground.identities.get(side).as_ref()?)
     };
+    let id = |side: Side| ground.records.get(side).as_ref().map(|record| record.id.as_str());
     let earlier: Vec<Json> = ground
         .earlier
         .iter()
@@ -92,6 +93,10 @@ fn values(ground: &Ground<'_>) -> Json {
     all.insert(
         "links".to_owned(),
         json!({"hubspot": link(Side::HubSpot), "salesforce": link(Side::Salesforce)}),
+    );
+    all.insert(
+        "ids".to_owned(),
+        json!({"hubspot": id(Side::HubSpot), "salesforce": id(Side::Salesforce)}),
     );
     all.insert(
         "handoff".to_owned(),
@@ -130,6 +135,12 @@ fn rendered(template: &Template, ground: &Ground<'_>, most: usize) -> String {
 pub(super) fn subject(template: &Template, ground: &Ground<'_>) -> String {
     let subject = rendered(template, ground, SUBJECT);
     subject.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What an input of something that is started gets; it is for a machine, so that none that cannot be
+/// made gets anything else.
+pub(super) fn input(template: &Template, ground: &Ground<'_>) -> Result<String, String> {
+    template.render(&values(ground), DESCRIPTION).map_err(|error| error.to_string())
 }
 
 /// What the task of a handoff says, with the words by which it is found again.

@@ -113,7 +113,7 @@ impl Job {
         let asked = self.spec().is_some_and(|spec| spec.asks_for(step));
         let open = match self.handoff().step(step) {
             Progress::NotBegun => self.is_ready(now),
-            Progress::Begun(_) => true,
+            Progress::Begun(_) | Progress::PutOff => true,
             Progress::Done(_) | Progress::Failed(_) => false,
         };
         asked && open && self.link_record(step.side()).is_some()

@@ -30,16 +30,19 @@ pub(super) async fn steps_fit(
     if let Some(campaign) = &spec.campaign {
         telling.campaign_fits(campaign, platforms.salesforce.as_ref()).await?;
     }
+    if let Some(flow) = &spec.flow {
+        telling.flow_fits(flow, platforms.salesforce.as_ref()).await?;
+    }
     Ok(())
 }
 
-struct Telling<'a> {
+pub(super) struct Telling<'a> {
     mapping: &'a Mapping,
     found: &'a mut Vec<Misfit>,
 }
 
 impl Telling<'_> {
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         (step, key): (NextStep, &'static str),
         (object, field): (&str, Option<&str>),
@@ -259,6 +262,6 @@ fn listed(names: &BTreeSet<&str>) -> String {
     names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
-fn is_refusal(error: &Error) -> bool {
+pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::Request | ErrorKind::Stop)
 }

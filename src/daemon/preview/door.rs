@@ -12,7 +12,7 @@ use crate::daemon::engine::lock;
 use crate::platform::transport::counted;
 use crate::platform::{
     Action, Ask, Budget, CallKind, Cursor, Error, FieldKind, Identity, ObjectSchema, Outcome,
-    Owner, Platform, Polled, Work, Write,
+    Owner, Platform, Polled, Start, Startable, Started, Work, Write,
 };
 use crate::record::{Raw, Record, RecordRef, Side};
 
@@ -213,6 +213,19 @@ impl Platform for Door {
         let mut written = lock(&self.written);
         written.calls += calls;
         writes.iter().map(|write| written.take(write)).collect()
+    }
+
+    async fn start(&self, start: &Start) -> Outcome {
+        lock(&self.written).calls += 1;
+        Outcome::Done { id: start.name.clone(), created: true, echoed: BTreeMap::new() }
+    }
+
+    async fn started(&self, start: &Start) -> Result<Started, Error> {
+        self.seen(self.inner.started(start)).await
+    }
+
+    async fn startable(&self, start: &Start) -> Result<Option<Startable>, Error> {
+        self.seen(self.inner.startable(start)).await
     }
 
     async fn changed(

@@ -10,7 +10,7 @@ use crate::handoff::stuck::{Around, Stuck, stuck};
 use crate::handoff::testing::*;
 use crate::handoff::touch::{Act, Deed, Doer, TaskKind, touch};
 use crate::handoff::*;
-use crate::mapping::handoff::{Goal, TouchSpec};
+use crate::mapping::handoff::{Goal, NextStep, TouchSpec};
 use crate::record::{RecordRef, Side};
 
 #[test]
@@ -255,6 +255,7 @@ fn each_way_of_being_stuck_is_named() {
     let tasked = || What::Tasked { task: RecordRef::salesforce("Task", "00T000000000001AAA") };
     let queue = || What::Assigned { to: Owner::queue("Inbound") };
     let rejected = || What::Rejected { reason: "no".into() };
+    let undone = || What::StepFailed { step: NextStep::Flow, reason: "no".into() };
     let ann = || assigned("ann@example.com");
     for (facts, now, kind) in [
         (vec![], monday(9, 10), None),
@@ -272,6 +273,16 @@ fn each_way_of_being_stuck_is_named() {
         (vec![(1, sent()), (1, ann()), (1, tasked())], monday(10, 0), None),
         (vec![(1, sent()), (1, ann()), (1, tasked())], monday(14, 0), Some(Stuck::Overdue)),
         (vec![(1, sent()), (1, ann()), (1, tasked()), (5, touched())], monday(14, 0), None),
+        (
+            vec![(1, sent()), (1, ann()), (1, tasked()), (2, undone())],
+            monday(10, 0),
+            Some(Stuck::NoStep),
+        ),
+        (
+            vec![(1, sent()), (1, ann()), (1, tasked()), (2, undone())],
+            monday(14, 0),
+            Some(Stuck::Overdue),
+        ),
         (vec![(1, sent()), (9, accepted())], at("2026-03-20T10:00:00Z"), Some(Stuck::Silent)),
         (vec![(1, sent()), (9, won(None))], at("2026-03-20T10:00:00Z"), None),
     ] {
@@ -284,6 +295,50 @@ fn each_way_of_being_stuck_is_named() {
     for kind in Stuck::ALL {
         assert!(!kind.next_step().is_empty() && !kind.words().is_empty() && !kind.key().is_empty());
     }
+}
+
+#[test]
+fn a_step_that_is_put_off_is_begun_again_and_one_in_doubt_is_not_forgotten() {
+    let step = NextStep::Flow;
+    let begun = || What::StepBegun { step };
+    let put_off = || What::StepPutOff { step };
+    let failed = || What::StepFailed { step, reason: "it is not known".into() };
+    let other = || What::StepBegun { step: NextStep::Campaign };
+    for (facts, progress, story) in [
+        (vec![(1, other())], Progress::NotBegun, None),
+        (
+            vec![(1, begun())],
+            Progress::Begun(at("2026-03-02T09:01:00Z")),
+            Some("is not known yet."),
+        ),
+        (vec![(1, put_off()), (1, begun())], Progress::PutOff, Some("waits: the platform said")),
+        (
+            vec![(1, begun()), (2, put_off()), (3, begun())],
+            Progress::Begun(at("2026-03-02T09:03:00Z")),
+            Some("Whether the Salesforce flow was started is not known yet."),
+        ),
+        (
+            vec![(1, begun()), (2, put_off()), (3, begun()), (4, failed())],
+            Progress::Failed("it is not known"),
+            Some("The Salesforce flow was not carried through: it is not known."),
+        ),
+    ] {
+        let it = with(facts.clone());
+        assert_eq!(it.step(step), progress, "{facts:?}");
+        assert_eq!(it.misses_a_step(), matches!(progress, Progress::Failed(_)));
+        let told: Vec<String> = story::story(&it).into_iter().skip(1).map(|it| it.text).collect();
+        let told: Vec<&String> = told.iter().filter(|it| it.contains("flow")).collect();
+        assert_eq!(told.len(), usize::from(story.is_some()), "{told:?}");
+        assert!(story.is_none_or(|story| told[0].contains(story)), "{told:?}");
+    }
+    // Tried for days: what was first and last is kept, and the last word counts.
+    let mut facts: Vec<(i64, What)> = Vec::new();
+    for try_number in 0..60 {
+        facts.extend([(2 * try_number, begun()), (2 * try_number + 1, put_off())]);
+    }
+    assert_eq!(with(facts.clone()).step(step), Progress::PutOff);
+    facts.push((500, begun()));
+    assert!(matches!(with(facts).step(step), Progress::Begun(_)));
 }
 
 #[test]

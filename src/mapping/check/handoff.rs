@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use super::Checked;
 use crate::mapping::compile::find;
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::file::{HandoffFile, HubSpotTaskFile, QueueTaskFile, TaskFile, unknown_name};
+use crate::mapping::file::{
+    FlowInputFile, HandoffFile, HubSpotTaskFile, QueueTaskFile, TaskFile, unknown_name,
+};
 use crate::mapping::handoff::NextStep;
 use crate::mapping::parse::At;
 use crate::mapping::template::Template;
@@ -19,6 +21,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("links", &["hubspot", "salesforce"]),
     ("owner", &[]),
     ("now", &[]),
+    ("ids", &["hubspot", "salesforce"]),
     ("changed", &["hubspot", "salesforce"]),
     ("hubspot", &[]),
     ("salesforce", &[]),
@@ -44,6 +47,17 @@ fn texts<'a>(checked: &Checked<'a>) -> impl Iterator<Item = &'a At<String>> {
         .chain(hubspot_task.map(own).into_iter().flatten().flatten())
         .chain(note.and_then(|note| note.value.text.as_ref()))
         .chain(queue_task.map(of_queue).into_iter().flatten().flatten())
+        .chain(flow_texts(handoff))
+}
+
+fn flow_texts(handoff: Option<&At<HandoffFile>>) -> impl Iterator<Item = &At<String>> {
+    let inputs = handoff.and_then(|it| it.value.flow.as_ref()?.value.inputs.as_ref());
+    inputs.into_iter().flat_map(|inputs| &inputs.value.0).filter_map(|(_, input)| {
+        match &input.value {
+            FlowInputFile::Text(text) => Some(text),
+            FlowInputFile::Number(_) | FlowInputFile::Bool(_) => None,
+        }
+    })
 }
 
 /// Calls and e-mails that HubSpot shows are of contacts.
@@ -127,7 +141,7 @@ fn names(
             (_, Some(_), _) => continue,
             (_, None, _) => {
                 let mut known = fields.clone();
-                known.extend(KNOWN.iter().take(4).map(|(name, _)| *name));
+                known.extend(KNOWN.iter().take(5).map(|(name, _)| *name));
                 // A field may be called as what stands there besides, or be written twice.
                 let mut seen = BTreeSet::new();
                 known.retain(|name| seen.insert(*name));
@@ -154,6 +168,7 @@ fn full(checked: &Checked<'_>) -> Json {
     all.insert("owner".to_owned(), "ann@example.com".into());
     all.insert("now".to_owned(), "2026-11-22T09:00:00Z".into());
     all.insert("links".to_owned(), json!({"hubspot": "https://a", "salesforce": "https://b"}));
+    all.insert("ids".to_owned(), json!({"hubspot": "101", "salesforce": "00Q000000000001EAA"}));
     let earlier = json!([{"number": 1, "state": "returned", "reason": "no budget",
         "qualified_at": "2026-05-01T09:00:00Z", "owner": "ann@example.com"}]);
     all.insert(

@@ -3,6 +3,7 @@
 mod calendar;
 mod levels;
 mod next;
+mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +78,7 @@ pub(super) fn compile(
             .as_ref()
             .and_then(|it| next::queue_task_of(it, file, task.as_ref(), findings)),
         campaign: file.campaign.as_ref().and_then(|it| next::campaign_of(it, findings)),
+        flow: file.flow.as_ref().and_then(|it| start::flow_of(it, findings)),
         task,
         calendar,
         regions: calendar::regions(file, ground, findings),

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::shapes::word_or_block;
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::parse::{At, FromToml, Texts, block, misfit, words};
+use crate::mapping::parse::{At, FromToml, Named, Texts, block, misfit, words};
 
 block! {
     /// How a qualified record gets to sales, and what marketing hears of it.
@@ -27,6 +27,8 @@ block! {
         queue_task: Option<At<QueueTaskFile>>,
         /// A campaign of Salesforce's: `campaign = { id = "701000000000001AAA", status = "Sent" }`.
         campaign: Option<At<CampaignFile>>,
+        /// An autolaunched flow of Salesforce's that is started: a block `[handoff.flow]` with `name` and `inputs`.
+        flow: Option<At<FlowFile>>,
         /// Business time: a block `[handoff.calendar]` with `zone = "Europe/Berlin"` and `hours = "09:00-17:00"`. Without it, every hour counts.
         calendar: Option<At<CalendarFile>>,
         /// Business time for some records: blocks `[[handoff.region]]` with `name`, `when` and the keys of the calendar.
@@ -277,6 +279,49 @@ block! {
         id: At<String>,
         /// The member's status, one of the campaign's own: `status = "Sent"`. Without it, the campaign's default.
         status: Option<At<String>>,
+    }
+}
+
+block! {
+    /// An autolaunched flow of Salesforce's that is started once for each handoff.
+    FlowFile, "the block [handoff.flow]" {
+        /// Its API name: `name = "Lead_Handed_Off"`.
+        name: At<String>,
+        /// Whether it is started again where an answer was lost and nobody knows whether it ran: `repeat = true`, only for a flow that does no harm when it runs twice. Without it, it is not, and a person is told.
+        repeat: Option<At<bool>>,
+        /// What its input variables get, by their API names: `inputs = { recordId = "{{ ids.salesforce }}", urgent = true }`.
+        inputs: Option<At<Named<FlowInputFile>>>,
+    }
+}
+
+/// What an input variable of a flow gets.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum FlowInputFile {
+    /// A text with places for values.
+    Text(At<String>),
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Bool(bool),
+}
+
+impl FromToml for FlowInputFile {
+    const NOUN: &'static str = "a text, a number, true or false";
+    fn from_toml(found: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Option<Self> {
+        match found.get_ref() {
+            DeValue::String(text) => {
+                Some(Self::Text(At { value: text.clone().into_owned(), span: found.span() }))
+            }
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                f64::from_toml(found, findings).map(Self::Number)
+            }
+            DeValue::Boolean(yes) => Some(Self::Bool(*yes)),
+            _ => {
+                misfit(Self::NOUN, found, findings);
+                None
+            }
+        }
     }
 }
 

@@ -39,7 +39,7 @@ use super::transport::{
 };
 use super::{
     Ask, Budget, CallKind, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner,
-    Platform, Polled, Work, Write,
+    Platform, Polled, Refusal, RefusalKind, Start, Startable, Started, Work, Write,
 };
 use crate::record::{Record, Side};
 
@@ -427,6 +427,24 @@ impl Platform for HubSpot {
 
     async fn write(&self, writes: &[Write]) -> Vec<Outcome> {
         self.write_all(writes).await
+    }
+
+    async fn start(&self, start: &Start) -> Outcome {
+        Outcome::Refused(Refusal {
+            kind: RefusalKind::Schema,
+            code: "NOTHING_TO_START".to_owned(),
+            message: format!("nothing is started by the name {:?} in HubSpot", start.name),
+            fields: Vec::new(),
+            hint: "start it in Salesforce".to_owned(),
+        })
+    }
+
+    async fn started(&self, _start: &Start) -> Result<Started, Error> {
+        Ok(Started::No)
+    }
+
+    async fn startable(&self, _start: &Start) -> Result<Option<Startable>, Error> {
+        Ok(None)
     }
 
     async fn changed(

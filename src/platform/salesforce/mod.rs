@@ -12,6 +12,7 @@ mod query;
 mod read;
 mod schema;
 mod soql;
+mod start;
 mod wire;
 mod write;
 
@@ -29,7 +30,7 @@ use super::transport::{
 };
 use super::{
     Ask, Budget, CallKind, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner,
-    Platform, Polled, Work, Write,
+    Platform, Polled, Start, Startable, Started, Work, Write,
 };
 use crate::record::{Record, Side};
 use codes::Meaning;
@@ -259,6 +260,21 @@ impl Platform for Salesforce {
         self.write_all(writes).await
     }
 
+    /// An autolaunched flow.
+    async fn start(&self, start: &Start) -> Outcome {
+        self.start_flow(start).await
+    }
+
+    /// Salesforce keeps a flow's interview only while it is paused or where it failed, and says nothing
+    /// of one that ran to its end.
+    async fn started(&self, _start: &Start) -> Result<Started, Error> {
+        Ok(Started::Untold)
+    }
+
+    async fn startable(&self, start: &Start) -> Result<Option<Startable>, Error> {
+        self.describe_flow(&start.name).await
+    }
+
     /// Deleted and merged records are among the changes, for the 15 days that they stay in the
     /// recycle bin.
     async fn changed(
@@ -434,6 +450,9 @@ impl Dialect for SalesforceDialect {
             (Some(Meaning::Exhausted), _) => Verdict::Stop(error),
             // What failed in the middle may have been done before it failed.
             (_, 500 | 502 | 504..) | (None, 406 | 408 | 503) => Verdict::Failed(error),
+            // A flow that met a lock or a limit ran until then, and what it had done by then beyond its
+            // transaction (a callout, an event) is not taken back.
+            (Some(Meaning::Busy), 400) if start::is_start(call) => Verdict::Failed(error),
             (Some(Meaning::Busy), _) | (None, 420 | 429) => {
                 Verdict::Later { after: answer.retry_after(), lane: false, error }
             }

@@ -1,3 +1,5 @@
+mod start;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

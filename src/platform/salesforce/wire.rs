@@ -97,6 +97,55 @@ pub(super) struct Limit {
     pub remaining: Option<u64>,
 }
 
+/// What an action came to. (Actions Developer Guide, "Invoking Actions".)
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ActionResult {
+    pub is_success: Option<bool>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub errors: Vec<ApiError>,
+    pub output_values: Option<Row>,
+}
+
+/// The actions of a kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Actions {
+    pub actions: Vec<Action>,
+}
+
+/// An action, as a list names it and as it describes itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Action {
+    pub name: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub inputs: Vec<ActionInput>,
+}
+
+/// What an action takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ActionInput {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub required: bool,
+    pub max_occurs: Option<u32>,
+}
+
+/// What an action came to, out of the list that there is for a list of inputs, or alone. Nothing where
+/// the body says something else: an error of the call.
+pub(super) fn action_result(body: &[u8]) -> Option<ActionResult> {
+    let json: Json = serde_json::from_slice(body).ok()?;
+    let one = match json {
+        Json::Array(all) => all.into_iter().next()?,
+        one => one,
+    };
+    let result: ActionResult = serde_json::from_value(one).ok()?;
+    result.is_success.is_some().then_some(result)
+}
+
 /// What `/composite` answers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -18,6 +18,7 @@
 //! | `POST queues` `{name, supports, members}` | a queue that may own those objects |
 //! | `POST fields/{object}` `{name, label, type, …}`, `DELETE fields/{object}/{name}` | a field is added or deleted |
 //! | `PUT rules/lead-assignment` `{owner}`, `POST rules/validation`, `POST rules/duplicates`, `DELETE rules` | rules |
+//! | `PUT flows/{name}` `{label, active, inputs, set, pause, fault}`, `GET flows` | an autolaunched flow; all of them with what they ran with |
 //! | `GET events`, `DELETE events` | how many change events are kept; none of them is known any more |
 //! | `PUT events/{object}` `{selected}`, `PUT channels/{name}` `{objects}` | objects are selected for change data capture, custom channels made |
 //! | `PATCH settings` | late commit, page sizes, limits, lifetimes |
@@ -29,7 +30,6 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::done;
 use super::id::{self, Id};
 use super::oauth::{CLIENT_ID, PublicKey};
 use super::refusal::{Code, Refusal};
@@ -38,6 +38,7 @@ use super::rules::{DuplicateAction, DuplicateRule, ValidationRule};
 use super::schema::{Field, Kind};
 use super::ui::Conversion;
 use super::world::Org;
+use super::{done, flows};
 use crate::sandbox::World;
 
 type Done = Result<Value, Refusal>;
@@ -241,6 +242,11 @@ fn set_up(org: &mut Org, method: &Method, path: &[&str], asked: &Asked) -> Done 
             org.define_field(asked.now, &object, field(asked)?);
             Ok(json!({"object": &*object, "name": asked.text("name")}))
         }
+        ("PUT", ["flows", name]) => {
+            org.flows.insert((*name).to_owned(), flows::of_json(&asked.body));
+            Ok(json!({"name": name}))
+        }
+        ("GET", ["flows"]) => Ok(flows::shown(&org.flows)),
         ("DELETE", ["fields", object, name]) => {
             org.drop_field(asked.now, object, name);
             Ok(json!({"object": object, "name": name}))

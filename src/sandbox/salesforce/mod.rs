@@ -17,6 +17,7 @@ pub mod changes;
 mod cursor;
 mod derive;
 mod dml;
+pub mod flows;
 pub mod id;
 pub mod oauth;
 mod queue;
@@ -259,6 +260,7 @@ fn template(call: &Call) -> String {
             }
             ["sobjects", _, _] => "{value}",
             ["jobs", _] => "{job}",
+            ["actions", "custom", "flow"] => "{name}",
             _ => segment,
         };
         out.push('/');

@@ -10,6 +10,7 @@ use super::bulk::Jobs;
 use super::bus::Bus;
 use super::changes::ChangeLog;
 use super::cursor::Cursors;
+use super::flows::Flows;
 use super::id::{Id, Ids};
 use super::oauth::Auth;
 use super::rules::Rules;
@@ -99,6 +100,8 @@ pub struct Org {
     pub settings: Settings,
     /// What refuses or alters writes.
     pub rules: Rules,
+    /// Autolaunched flows; a fresh org has none.
+    pub flows: Flows,
     /// The newest changes.
     pub changes: ChangeLog,
     /// What subscribers hear of the changes.
@@ -147,6 +150,7 @@ impl Org {
         let mut fresh = Self {
             settings: Settings::default(),
             rules: Rules::default(),
+            flows: Flows::new(),
             changes: ChangeLog::new(CHANGES_KEPT),
             bus: Bus::fresh(now),
             auth: Auth::fresh(&staff),

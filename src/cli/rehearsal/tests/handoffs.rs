@@ -2,6 +2,7 @@
 
 mod next;
 mod queue;
+mod start;
 
 use super::*;
 use crate::daemon::handoff::Worked;

@@ -1,5 +1,6 @@
 //! The REST API: from a path to the resource that answers it.
 
+mod actions;
 pub(super) mod call;
 mod collections;
 mod composite;
@@ -64,6 +65,11 @@ fn route(org: &mut Org, call: &Call) -> Answer {
         ["sobjects"] => only_get(call, || Ok(Reply::ok(org.describe_global(call)))),
         ["sobjects", object, rest @ ..] => sobject(org, call, object, rest),
         ["composite", rest @ ..] => composite(org, call, rest),
+        ["actions", "custom", "flow"] => only_get(call, || org.rest_flows(call)),
+        ["actions", "custom", "flow", name] => match call.method.as_str() {
+            "GET" | "HEAD" | "POST" => org.rest_flow(call, name),
+            _ => Ok(Reply::bad_method(&call.method, "GET,HEAD,POST")),
+        },
         ["jobs", kind, rest @ ..] => org.rest_jobs(call, kind, rest),
         _ => Ok(Reply::not_modelled()),
     }
@@ -126,7 +132,7 @@ fn composite(org: &mut Org, call: &Call, rest: &[&str]) -> Answer {
 fn resources(org: &Org, call: &Call) -> Value {
     let at = format!("/services/data/{}", call.version);
     let mut out: Map<String, Value> =
-        ["composite", "jobs", "limits", "query", "queryAll", "sobjects"]
+        ["actions", "composite", "jobs", "limits", "query", "queryAll", "sobjects"]
             .into_iter()
             .map(|name| (name.to_owned(), json!(format!("{at}/{name}"))))
             .collect();
