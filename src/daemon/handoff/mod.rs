@@ -14,6 +14,7 @@ mod next;
 mod notice;
 mod preview;
 mod receiver;
+mod refused;
 mod route;
 mod serve;
 mod start;

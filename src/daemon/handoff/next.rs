@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::refused;
 use super::task::{self, account, persons};
 use super::text::{self, Ground};
 use super::work::{Job, Worked, result};
@@ -26,9 +27,6 @@ pub(super) type Identities = PerSide<Option<Identity>>;
 /// How often one is looked for that the platform says is there, before its word is taken for a
 /// refusal.
 const MOST_LOOKS: u32 = 4;
-
-/// What to do about a queue that may not own tasks.
-const MAY_NOT_OWN: &str = "let the queue own tasks in Setup, Queues, Supported Objects, Task";
 
 /// By how much the platforms' clocks and ours may differ.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
@@ -390,22 +388,11 @@ fn is_own(step: NextStep, job: &Job, found: &Record, field: &str, identities: &I
     }
 }
 
-/// Why it was refused: the platform's words, the fields that it names, the record, and what to do.
+/// Why it was refused, and what to do.
 pub(super) fn why(step: NextStep, refusal: &Refusal, record: Option<&RecordRef>) -> String {
-    let message = refusal.message.trim_end_matches('.');
-    let mut reason = format!("{}: {message}", refusal.code);
-    if !refusal.fields.is_empty() {
-        reason.push_str(&format!(" (in {})", refusal.fields.join(", ")));
-    }
-    if let Some(record) = record {
-        reason.push_str(&format!(", for {} {}", record.object, record.id));
-    }
     let hint = match step {
-        NextStep::QueueTask if task::refuses_queues(refusal) => MAY_NOT_OWN,
-        _ => refusal.hint.trim_end_matches('.'),
+        NextStep::QueueTask if refused::for_a_queue(refusal) => refused::MAY_NOT_OWN,
+        _ => &refusal.hint,
     };
-    if !hint.is_empty() {
-        reason.push_str(&format!("; {hint}"));
-    }
-    reason
+    refused::why(refusal, hint, record)
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::refused;
 use super::text;
 use super::work::{Job, Worked, result};
 use crate::daemon::directory::Owners;
@@ -83,8 +84,9 @@ impl Engine {
             }
             Outcome::Refused(refusal) => {
                 job.entry.task_tried = false;
-                let reason = format!("{}: {}", refusal.code, refusal.message);
-                tracing::warn!(handoff = %job.handoff().id, %reason, "the task was refused");
+                let reason =
+                    refused::why(&refusal, &refusal.hint, job.link_record(Side::Salesforce));
+                tracing::warn!(handoff = %job.handoff().id, code = refusal.code, "the task was refused");
                 job.add(now, What::Taskless { reason }, Witness::Lockstep);
             }
             Outcome::NotDone(error) => {
@@ -211,15 +213,5 @@ pub(super) fn persons(job: &Job) -> Vec<RecordRef> {
 fn for_its_owner(write: &Write, refusal: &Refusal) -> bool {
     let queue =
         write.fields.get("OwnerId").and_then(Raw::as_text).is_some_and(|id| id.starts_with("00G"));
-    queue && refuses_queues(refusal)
-}
-
-/// Whether a task is refused because the queue that would own it may not. A queue that does not list
-/// tasks among its supported objects gets `INVALID_OPERATION: Queue not associated with this SObject
-/// type`, as flows and clients report it, and no field is sure to be named; where tasks cannot belong
-/// to queues at all, `FIELD_INTEGRITY_EXCEPTION` names `OwnerId`
-/// (apex-enterprise-patterns/fflib-apex-common issue 293).
-pub(super) fn refuses_queues(refusal: &Refusal) -> bool {
-    refusal.code == "INVALID_OPERATION"
-        || refusal.fields.iter().any(|field| field.eq_ignore_ascii_case("OwnerId"))
+    queue && refused::for_a_queue(refusal)
 }

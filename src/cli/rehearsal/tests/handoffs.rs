@@ -219,6 +219,31 @@ async fn a_task_that_had_no_effect_is_made_once_it_can_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_task_says_which_field_for_which_record_and_what_to_do() {
+    let (sandbox, engine) = begin(people(|text| text)).await;
+    let blocked = crate::sandbox::salesforce::rules::ValidationRule {
+        object: "Task".into(),
+        field: "Priority".into(),
+        forbidden: json!("Normal"),
+        message: "nothing is normal here.".into(),
+    };
+    sandbox.world().salesforce.rules.validation.push(blocked);
+    contact(&sandbox, "ada@example.com", &[]);
+    wait(30).await;
+    assert_eq!(round(&engine).await.tasks, 0);
+    let told: Vec<String> =
+        story::story(&only(&engine).await).into_iter().map(|line| line.text).collect();
+    let wanted = format!(
+        "The task could not be made: FIELD_CUSTOM_VALIDATION_EXCEPTION: nothing is normal here (in \
+         Priority), for Lead {}; a validation rule of the org refused it: change the value or the \
+         rule, then retry the reject.",
+        lead(&sandbox)
+    );
+    assert!(told.contains(&wanted), "{told:#?}");
+    assert_eq!(tasks(&sandbox).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_raises_the_task_once() {
     let (sandbox, engine) = begin(people(|text| text)).await;
     contact(&sandbox, "ada@example.com", &[]);
