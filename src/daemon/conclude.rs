@@ -63,6 +63,7 @@ impl Engine {
         }
         // What one owes may pass to another of this batch, which first clears what it knows of.
         commits.sort_by_key(|(case, _)| bequeaths(case));
+        let handed = commits.iter().any(|(_, commit)| commit.tells_of_handoffs());
         let results = futures_util::future::join_all(
             commits
                 .into_iter()
@@ -84,6 +85,9 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        if handed {
+            self.handed.notify_one();
         }
         Ok(settled)
     }

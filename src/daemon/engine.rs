@@ -109,6 +109,8 @@ pub struct Engine {
     pub options: Options,
     /// Rung when there may be something to settle.
     pub wake: Notify,
+    /// Told when there is news of a handoff to work on.
+    pub(super) handed: Notify,
     /// The same for a slow batch, which yields to what changed.
     pub(super) heard: Notify,
     /// Held while a batch is settled.
@@ -161,6 +163,7 @@ impl Engine {
             platforms,
             clock,
             wake: Notify::new(),
+            handed: Notify::new(),
             heard: Notify::new(),
             turns: tokio::sync::Mutex::default(),
             intake: Intake::default(),

@@ -97,6 +97,12 @@ impl Commit {
         self.steps.is_empty()
     }
 
+    /// Whether it tells news of a handoff, for whoever works on them.
+    #[must_use]
+    pub fn tells_of_handoffs(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Handoff(_)))
+    }
+
     /// How many steps it has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -168,6 +168,9 @@ impl Engine {
             }
             commit.cursor(name.clone(), cursor.0, now);
             self.journal.commit(commit).await?;
+            if followed.news > 0 {
+                self.handed.notify_one();
+            }
             if !more {
                 return Ok(());
             }

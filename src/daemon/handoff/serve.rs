@@ -10,7 +10,7 @@ use crate::daemon::connect::network;
 use crate::daemon::run::Shared;
 use crate::record::Side;
 
-/// How soon news of a handoff are worked on, at the latest.
+/// How soon what is due on a handoff is worked on, at the latest. News are worked on at once.
 const SOON: Duration = Duration::from_millis(500);
 
 /// How often undelivered notices are tried.
@@ -57,7 +57,15 @@ async fn work_loop(shared: Arc<Shared>) {
                 // What has to be looked at again says when.
                 Duration::from_millis(10)
             }
-            Ok(_) => SOON,
+            Ok(_) => {
+                tokio::select! {
+                    biased;
+                    () = shared.engine.handed.notified() => continue,
+                    goes_on = shared.pause(SOON) => {
+                        if goes_on { continue } else { return }
+                    }
+                }
+            }
             Err(trouble) => match shared.heed("working on handoffs", &trouble) {
                 Some(wait) => wait,
                 None => return,
