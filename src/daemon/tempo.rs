@@ -11,7 +11,8 @@
 //! - **A slow batch is small, and yields.** It holds [`Options::slow_batch`] entries. As soon as
 //!   something that changed is due, it ends where it is and its entries are put back, unless it has
 //!   begun to write: up to there it has only read. After [`CUT_SHORT`] such ends it is let through,
-//!   so that an import moves however busy the day is. Its calls are
+//!   so that an import moves however busy the day is, and is a [`LET_THROUGH`]th as large, because
+//!   somebody is sure to wait for it. Its calls are
 //!   [`unhurried`](crate::platform::transport::unhurried): a quarter of a platform's windows is left
 //!   to others. Once it writes, nothing holds it up: somebody may be waiting for its end.
 //! - **One link's settlements keep apart.** What is heard of a record within [`Options::window`] of
@@ -49,6 +50,9 @@ pub const IN_A_ROW: u32 = 8;
 /// How many slow batches in a row are cut short before one is let through. What they read is read
 /// again, which costs calls.
 pub const CUT_SHORT: u32 = 4;
+
+/// The part of a slow batch that is let through while people are at work, as its divisor.
+pub const LET_THROUGH: usize = 4;
 
 /// How far the listing of what exists runs ahead of its settling, in entries: further would only
 /// fill the journal.
@@ -107,9 +111,10 @@ impl Engine {
         let mut turns = self.turns.lock().await;
         let batch = self.options.batch;
         let slow = batch.min(self.options.slow_batch);
+        let let_through = slow.div_ceil(LET_THROUGH);
         if turns.passed >= IN_A_ROW {
             turns.passed = 0;
-            let settled = self.settle_lanes(SLOW, slow, Gait::Slow).await?;
+            let settled = self.settle_lanes(SLOW, let_through, Gait::Slow).await?;
             if settled.taken > 0 {
                 turns.cut = 0;
                 return Ok(settled);
@@ -121,8 +126,10 @@ impl Engine {
             lock(&self.tempo).spend(self.options.at_once, Instant::now());
             return Ok(settled);
         }
-        let gait = if turns.cut < CUT_SHORT { Gait::Yielding } else { Gait::Slow };
-        let settled = self.settle_lanes(SLOW, slow, gait).await?;
+        let settled = match turns.cut < CUT_SHORT {
+            true => self.settle_lanes(SLOW, slow, Gait::Yielding).await?,
+            false => self.settle_lanes(SLOW, let_through, Gait::Slow).await?,
+        };
         if settled.put_back > 0 {
             turns.cut += 1;
         } else if settled.taken > 0 {
