@@ -118,7 +118,14 @@ mod tests {
     use super::*;
 
     fn owner(id: &str, email: Option<&str>, active: bool, queue: bool) -> Owner {
-        Owner { id: id.into(), email: email.map(Into::into), name: id.into(), active, queue }
+        Owner {
+            id: id.into(),
+            email: email.map(Into::into),
+            name: id.into(),
+            active,
+            queue,
+            user: None,
+        }
     }
 
     #[test]

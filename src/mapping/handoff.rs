@@ -38,6 +38,8 @@ pub struct HandoffSpec {
     pub campaign: Option<CampaignSpec>,
     /// A flow of Salesforce's that is started.
     pub flow: Option<FlowSpec>,
+    /// A sequence of HubSpot's that the contact is enrolled in.
+    pub sequence: Option<SequenceSpec>,
     /// Business time, where nothing else is said for the record.
     pub calendar: Calendar,
     /// Business time for some records; the first whose condition holds counts.
@@ -72,6 +74,7 @@ impl HandoffSpec {
             NextStep::QueueTask => self.queue_task.is_some(),
             NextStep::Campaign => self.campaign.is_some(),
             NextStep::Flow => self.flow.is_some(),
+            NextStep::Sequence => self.sequence.is_some(),
         }
     }
 }
@@ -149,6 +152,8 @@ pub struct TaskSpec {
 }
 
 /// A next step that the mapping asks for beside the Salesforce task, once for each handoff.
+///
+/// The journal keeps each by its place in this list: a new one comes last.
 #[derive(
     Debug,
     Clone,
@@ -167,18 +172,26 @@ pub enum NextStep {
     HubSpotTask,
     /// A note in HubSpot.
     HubSpotNote,
-    /// A task in Salesforce that a queue owns.
-    QueueTask,
     /// Membership of a Salesforce campaign.
     Campaign,
+    /// A task in Salesforce that a queue owns.
+    QueueTask,
     /// The start of a Salesforce flow.
     Flow,
+    /// Enrolment in a HubSpot sequence.
+    Sequence,
 }
 
 impl NextStep {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 5] =
-        [Self::HubSpotTask, Self::HubSpotNote, Self::QueueTask, Self::Campaign, Self::Flow];
+    pub const ALL: [Self; 6] = [
+        Self::HubSpotTask,
+        Self::HubSpotNote,
+        Self::QueueTask,
+        Self::Campaign,
+        Self::Flow,
+        Self::Sequence,
+    ];
 
     /// Its block under `[handoff]`.
     #[must_use]
@@ -189,6 +202,7 @@ impl NextStep {
             Self::QueueTask => "queue_task",
             Self::Campaign => "campaign",
             Self::Flow => "flow",
+            Self::Sequence => "sequence",
         }
     }
 
@@ -201,6 +215,7 @@ impl NextStep {
             Self::QueueTask => "the queue's task",
             Self::Campaign => "the campaign membership",
             Self::Flow => "the Salesforce flow",
+            Self::Sequence => "the enrolment in the HubSpot sequence",
         }
     }
 
@@ -208,7 +223,7 @@ impl NextStep {
     #[must_use]
     pub const fn side(self) -> Side {
         match self {
-            Self::HubSpotTask | Self::HubSpotNote => Side::HubSpot,
+            Self::HubSpotTask | Self::HubSpotNote | Self::Sequence => Side::HubSpot,
             Self::QueueTask | Self::Campaign | Self::Flow => Side::Salesforce,
         }
     }
@@ -276,6 +291,24 @@ pub enum FlowInput {
     Text(Template),
     /// Always the same number, true or false.
     Fixed(Raw),
+}
+
+/// A sequence of HubSpot's that the contact is enrolled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceSpec {
+    /// The sequence's id.
+    pub id: String,
+    /// In whose name its e-mails are sent.
+    pub sender: Sender,
+}
+
+/// In whose name the e-mails of a sequence are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    /// The salesperson who owns the record.
+    Owner,
+    /// Always this user of HubSpot's, by e-mail address in lower case.
+    User(String),
 }
 
 /// Business time: on which days and hours people work.

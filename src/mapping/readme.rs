@@ -126,7 +126,7 @@ fn the_reference_names_every_key_of_a_file() {
             .chain(["HandoffFile", "AssignmentFile", "MemberFile", "TaskFile", "CalendarFile"])
             .chain(["LevelsFile", "EscalateFile", "TouchFile", "AnswerFile", "WebhookFile"])
             .chain(["HubSpotTaskFile", "HubSpotNoteFile", "QueueTaskFile", "CampaignFile"])
-            .chain(["FlowFile"])
+            .chain(["FlowFile", "SequenceFile"])
             .chain(["FeedbackFile", "GroupsFile", "ExcludeFile", "RegionFile"])
     {
         for key in defs[block]["properties"].as_object().unwrap().keys() {

@@ -283,6 +283,10 @@ id = "701000000000001AAA"
 name = "Lead_Handed_Off"
 inputs = { recordId = "{{ ids.salesforce }}", urgent = true, score = 61 }
 
+[handoff.sequence]
+id = "4711"
+sender = "Bob@Example.com"
+
 [handoff.calendar]
 zone = "Europe/Berlin"
 hours = ["09:00-12:30", "13:30-24:00"]
@@ -374,6 +378,8 @@ const HANDOFF_MISTAKES: &[(&str, &str, &str)] = &[
     ("an input that ends early", "{{ ids.salesforce }}", "{{ ids.salesforce"),
     ("an input that is a list", "urgent = true", "urgent = [true]"),
     ("a repetition that is none", "inputs = {", "repeat = \"yes\"\ninputs = {"),
+    ("a sequence by name", "\"4711\"", "\"Welcome\""),
+    ("a sender without an address", "\"Bob@Example.com\"", "\"Bob\""),
     ("a name twice", "[handoff.touch]", "[[handoff.webhook]]\nname = \"sales\"\n\n[handoff.touch]"),
 ];
 
@@ -400,7 +406,18 @@ fn a_step_is_about_a_record_that_it_can_be_about() {
     let campaign = ("[handoff.campaign]", "the campaign membership cannot be about Account");
     for (hubspot, salesforce, wanted) in [
         ("contacts", "Lead", &[][..]),
-        ("companies", "Account", &[touch, campaign]),
+        (
+            "companies",
+            "Account",
+            &[
+                touch,
+                campaign,
+                (
+                    "[handoff.sequence]",
+                    "the enrolment in the HubSpot sequence cannot be about companies",
+                ),
+            ],
+        ),
         (
             "2-4211",
             "Booking__c",
@@ -409,6 +426,10 @@ fn a_step_is_about_a_record_that_it_can_be_about() {
                 ("[handoff.hubspot_task]", "the HubSpot task cannot be about 2-4211"),
                 ("[handoff.hubspot_note]", "the HubSpot note cannot be about 2-4211"),
                 (campaign.0, "the campaign membership cannot be about Booking__c"),
+                (
+                    "[handoff.sequence]",
+                    "the enrolment in the HubSpot sequence cannot be about 2-4211",
+                ),
             ],
         ),
     ] {
@@ -461,6 +482,9 @@ fn a_handoff_says_who_when_and_what() {
     assert_eq!(flow.inputs["urgent"], handoff::FlowInput::Fixed(crate::record::Raw::Bool(true)));
     assert_eq!(flow.inputs["score"], handoff::FlowInput::Fixed(crate::record::Raw::Number(61.0)));
     assert!(matches!(&flow.inputs["recordId"], handoff::FlowInput::Text(_)));
+    let sequence = handoff.sequence.as_ref().unwrap();
+    assert_eq!(sequence.id, "4711");
+    assert_eq!(sequence.sender, handoff::Sender::User("bob@example.com".to_owned()));
     let step = &handoff.levels.escalations[0];
     assert!(step.warns() && step.act == handoff::Act::Notice("sales".into()));
     // A stage makes a rule of its own, which rests while the stage is not reached.

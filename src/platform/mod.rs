@@ -224,6 +224,8 @@ pub struct Owner {
     pub active: bool,
     /// Whether it is a queue, not a person.
     pub queue: bool,
+    /// The id of its user, where that is another one than `id`, as in HubSpot.
+    pub user: Option<String>,
 }
 
 /// One side, as the daemon knows it. All calls obey the platform's limits by waiting, retry what is
@@ -278,8 +280,8 @@ pub trait Platform: Send + Sync {
     /// is [`Outcome::Unknown`].
     async fn start(&self, start: &Start) -> Outcome;
 
-    /// Whether it was started, as far as the platform keeps that.
-    async fn started(&self, start: &Start) -> Result<Started, Error>;
+    /// Whether it was started since then, by our clock, as far as the platform keeps that.
+    async fn started(&self, start: &Start, since: Timestamp) -> Result<Started, Error>;
 
     /// What can be started under this name, with what it takes; none where the account has nothing of
     /// that name, or hides it.

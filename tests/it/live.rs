@@ -8,7 +8,7 @@ use lockstep::daemon::{Clock, Engine, Misfit, Options, misfits, read_mappings};
 use lockstep::journal::{Disk, Journal, MemoryStore};
 use lockstep::mapping::{Mappings, Source, load};
 use lockstep::record::Side;
-use lockstep::sandbox::hubspot::oauth::PRIVATE_TOKEN;
+use lockstep::sandbox::hubspot::oauth::{PRIVATE_TOKEN, SCOPES};
 use lockstep::sandbox::hubspot::object::Object;
 use lockstep::sandbox::hubspot::properties::Property;
 use lockstep::sandbox::hubspot::ui::FIRST_USER;
@@ -239,6 +239,43 @@ id = "701000000000001AAA"
 [handoff.queue_task]
 queue = "Inbound Leads"
 "#;
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_is_looked_for_with_its_sender_and_scopes() {
+    let sandbox = sandbox();
+    let told = async |sender: &str| {
+        let block = format!("[handoff.sequence]\nid = \"4711\"\nsender = \"{sender}\"\n");
+        let (mappings, _) = people_with(&block);
+        let platforms = in_process(&sandbox, &Clients::default()).unwrap();
+        let found = misfits(&mappings.list, &platforms).await.unwrap();
+        let own = found.into_iter().filter(|it| it.object == "sequences" && it.hinders);
+        own.map(|it| it.what).collect::<Vec<_>>()
+    };
+    let nobody = ["HubSpot shows no sequence 4711 to Maya Keller, Tom Okafor, Ines Prado"];
+    assert_eq!(told("owner").await, nobody);
+    sandbox.world().hubspot.add_sequence(4_711, "Welcome");
+    assert_eq!(told("owner").await, [""; 0]);
+    assert_eq!(told("tom.okafor@example.com").await, [""; 0]);
+    assert_eq!(told("eve@example.com").await, ["HubSpot has no active user eve@example.com"]);
+    {
+        // One who made it sees a sequence that is not shared.
+        let sequences = &mut sandbox.world().hubspot.sequences;
+        sequences.known.get_mut(&4_711).unwrap().shared = false;
+    }
+    assert_eq!(told("owner").await, [""; 0]);
+    assert_eq!(
+        told("tom.okafor@example.com").await,
+        ["HubSpot shows no sequence 4711 to Tom Okafor"]
+    );
+    let kept: Vec<&str> =
+        SCOPES.into_iter().filter(|scope| !scope.starts_with("automation.")).collect();
+    sandbox.world().hubspot.auth.restrict(PRIVATE_TOKEN, &kept);
+    let scopes = [
+        "the app does not have the scope automation.sequences.read",
+        "the app does not have the scope automation.sequences.enrollments.write",
+    ];
+    assert_eq!(told("owner").await, scopes);
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_flow_is_looked_for_with_what_it_takes() {

@@ -178,6 +178,7 @@ mod tests {
             name: "Ann".into(),
             active: true,
             queue: false,
+            user: None,
         };
         let owners = Owners::new(PerSide { hubspot: vec![ann], salesforce: vec![] });
         let told = |object: &str, more: &[(&str, &str)]| {

@@ -46,8 +46,8 @@ impl Engine {
             if wanting.is_empty() {
                 continue;
             }
-            if step == NextStep::Flow {
-                self.start_steps(step, wanting, identities, worked).await?;
+            if matches!(step, NextStep::Flow | NextStep::Sequence) {
+                self.start_steps(step, wanting, owners, identities, worked).await?;
                 continue;
             }
             self.look_for_steps(step, &mut wanting, identities, worked).await?;
@@ -224,7 +224,9 @@ impl Engine {
                 let record = job.link_record(Side::Salesforce).ok_or_else(gone)?;
                 member(spec, record)?
             }
-            NextStep::Flow => return Err(format!("{} is started, not made", step.words())),
+            NextStep::Flow | NextStep::Sequence => {
+                return Err(format!("{} is started, not made", step.words()));
+            }
         };
         Ok(Write {
             object: object_of(step).to_owned(),
@@ -310,13 +312,14 @@ fn member(spec: &CampaignSpec, record: &RecordRef) -> Result<BTreeMap<String, Ra
 }
 
 /// What is made.
-const fn object_of(step: NextStep) -> &'static str {
+pub(super) const fn object_of(step: NextStep) -> &'static str {
     match step {
         NextStep::HubSpotTask => "tasks",
         NextStep::HubSpotNote => "notes",
         NextStep::QueueTask => "Task",
         NextStep::Campaign => "CampaignMember",
         NextStep::Flow => "Flow",
+        NextStep::Sequence => "sequences",
     }
 }
 
@@ -327,7 +330,7 @@ const fn tell_tale(step: NextStep) -> &'static str {
         NextStep::HubSpotNote => "hs_note_body",
         NextStep::QueueTask => "Description",
         NextStep::Campaign => "CampaignId",
-        NextStep::Flow => "",
+        NextStep::Flow | NextStep::Sequence => "",
     }
 }
 
@@ -366,7 +369,7 @@ fn places_of(step: NextStep, job: &Job) -> Vec<(String, String)> {
         NextStep::Campaign => {
             persons(job).into_iter().filter_map(|it| Some(place(member_field(&it)?, it))).collect()
         }
-        NextStep::Flow => Vec::new(),
+        NextStep::Flow | NextStep::Sequence => Vec::new(),
     }
 }
 
@@ -384,7 +387,7 @@ fn is_own(step: NextStep, job: &Job, found: &Record, field: &str, identities: &I
             campaign.is_some_and(|campaign| campaign.id == told)
                 && persons(job).iter().any(|it| Some(it.id.as_str()) == who)
         }
-        NextStep::Flow => false,
+        NextStep::Flow | NextStep::Sequence => false,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{sight, start};
 use crate::handoff::level::calendar_of;
 use crate::handoff::{Handoff, HandoffId, Witness, opens};
 use crate::journal::LinkEntry;
-use crate::mapping::handoff::{Calendar, FlowSpec, HandoffSpec, QueueTaskSpec, TaskSpec};
+use crate::mapping::handoff::{Calendar, FlowSpec, HandoffSpec, QueueTaskSpec, Sender, TaskSpec};
 use crate::mapping::{Mapping, Template};
 use crate::platform::Identity;
 use crate::record::{PerSide, Raw};
@@ -124,6 +124,18 @@ fn steps(spec: &HandoffSpec, ground: &Ground<'_>, calendar: &Calendar) -> Vec<Pl
     }
     if let Some(flow) = &spec.flow {
         steps.push(flow_planned(flow, ground));
+    }
+    if let Some(sequence) = &spec.sequence {
+        let owner = ground.handoff.owner().map(ToString::to_string);
+        let sender = match &sequence.sender {
+            Sender::User(email) => email.clone(),
+            Sender::Owner => owner.unwrap_or_else(|| "the owner".to_owned()),
+        };
+        steps.push(Planned {
+            what: format!("enrolment in the HubSpot sequence {}", sequence.id),
+            details: vec![detail("sender", &sender)],
+            ..Planned::default()
+        });
     }
     steps
 }

@@ -1,4 +1,4 @@
-//! What is started and not made: a flow of Salesforce's.
+//! What is started and not made: a flow of Salesforce's, a sequence of HubSpot's.
 //!
 //! The handoff says that it is begun before the call goes out, and one call starts it for one handoff.
 //! What certainly had no effect is begun again later. Of what may have had one the platform is asked;
@@ -12,14 +12,15 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::next::{Identities, why};
+use super::next::{Identities, object_of, why};
 use super::text;
 use super::work::{Job, Worked, result};
+use crate::daemon::directory::Owners;
 use crate::daemon::{Engine, Trouble};
-use crate::handoff::{FactKind, How, Progress, What, Witness};
+use crate::handoff::{FactKind, How, Owner, OwnerKind, Progress, What, Witness};
 use crate::journal::Commit;
-use crate::mapping::handoff::{FlowInput, FlowSpec, NextStep};
-use crate::platform::{Outcome, Refusal, RefusalKind, Start, Started};
+use crate::mapping::handoff::{FlowInput, FlowSpec, NextStep, Sender, SequenceSpec};
+use crate::platform::{Outcome, Start, Started};
 use crate::record::{Raw, RecordRef, Side};
 
 /// How many are begun together. The clients send fewer at a time, and what has no turn soon is put off.
@@ -27,9 +28,6 @@ const AT_ONCE: usize = 8;
 
 /// How long one round goes on beginning: a flow can take seconds, and the rest of the work waits.
 const ROUND: Duration = Duration::from_secs(5);
-
-/// How often one is looked for that the platform says is there, before its word is taken for a refusal.
-const MOST_LOOKS: u32 = 4;
 
 /// What is done about one handoff's step.
 enum Decision {
@@ -46,13 +44,14 @@ impl Engine {
         &self,
         step: NextStep,
         mut wanting: Vec<&mut Job>,
+        owners: &Owners,
         identities: &Identities,
         worked: &mut Worked,
     ) -> Result<(), Trouble> {
         let until = Instant::now() + ROUND;
         for jobs in wanting.chunks_mut(AT_ONCE) {
             if Instant::now() < until {
-                self.start_some(step, jobs, identities, worked).await?;
+                self.start_some(step, jobs, (owners, identities), worked).await?;
             } else {
                 jobs.iter_mut().for_each(|job| job.again = true);
             }
@@ -64,13 +63,13 @@ impl Engine {
         &self,
         step: NextStep,
         jobs: &mut [&mut Job],
-        identities: &Identities,
+        (owners, identities): (&Owners, &Identities),
         worked: &mut Worked,
     ) -> Result<(), Trouble> {
         let mut commit = Commit::new();
         let mut starting = Vec::new();
         for job in jobs.iter_mut() {
-            match self.decide_start(step, job, identities).await? {
+            match self.decide_start(step, job, owners, identities).await? {
                 Decision::Start(start) => {
                     self.begin(step, job, &mut commit);
                     starting.push((job, start));
@@ -124,24 +123,27 @@ impl Engine {
         &self,
         step: NextStep,
         job: &Job,
+        owners: &Owners,
         identities: &Identities,
     ) -> Result<Decision, Trouble> {
         let now = self.clock.now();
-        let start = self.start_of(step, job, identities);
-        if let (Progress::Begun(_), Ok(start)) = (job.handoff().step(step), &start) {
-            let said = self.platform(step.side()).started(start).await;
+        if let (Progress::Begun(since), Some(sought)) =
+            (job.handoff().step(step), sought(step, job))
+        {
+            let said = self.platform(step.side()).started(&sought, since).await;
             match self.watch(step.side(), said)? {
-                Started::Yes { id, at } => {
-                    return Ok(Decision::Found { record: trace_of(step, start, id), at });
+                Started::Yes { at, .. } => {
+                    return Ok(Decision::Found { record: trace_of(step, &sought), at });
                 }
                 Started::No => {}
                 Started::Untold if repeats(job, step) => {}
                 Started::Untold => {
                     let why = "the answer never came, or the program ended before it did";
-                    return Ok(Decision::Fail(unclear(start, job, identities, why)));
+                    return Ok(Decision::Fail(unclear(&sought, job, identities, why)));
                 }
             }
         }
+        let start = self.start_of(step, job, owners, identities);
         Ok(match start {
             _ if !job.is_ready(now) => {
                 Decision::Fail("the handoff ended before it was started".to_owned())
@@ -156,6 +158,7 @@ impl Engine {
         &self,
         step: NextStep,
         job: &Job,
+        owners: &Owners,
         identities: &Identities,
     ) -> Result<Start, String> {
         let gone = || "what it would be about is gone".to_owned();
@@ -165,6 +168,14 @@ impl Engine {
                 let ground = job.ground(identities, self.clock.now()).ok_or_else(gone)?;
                 let inputs = inputs(spec, &ground)?;
                 Ok(Start { name: spec.name.clone(), inputs })
+            }
+            NextStep::Sequence => {
+                let spec = job.spec().and_then(|spec| spec.sequence.as_ref()).ok_or_else(gone)?;
+                let mut start = sought(step, job).ok_or_else(gone)?;
+                let (email, user) = sender(spec, job.handoff().owner(), owners)?;
+                start.inputs.insert("senderEmail".to_owned(), Raw::Text(email));
+                start.inputs.insert("userId".to_owned(), Raw::Text(user));
+                Ok(start)
             }
             NextStep::HubSpotTask
             | NextStep::HubSpotNote
@@ -185,18 +196,12 @@ impl Engine {
         let now = self.clock.now();
         let (id, step_words) = (job.handoff().id, step.words());
         match outcome {
-            Outcome::Done { id: own, .. } => {
-                worked.next += 1;
-                tracing::debug!(handoff = %id, own, "{step_words} was started");
-                let record = trace_of(step, start, own);
-                let what = What::StepDone { step, record, how: How::Created };
+            Outcome::Done { id: own, created, .. } => {
+                tracing::debug!(handoff = %id, own, created, "{step_words}");
+                let how = if created { How::Created } else { How::Matched };
+                *(if created { &mut worked.next } else { &mut worked.found }) += 1;
+                let what = What::StepDone { step, record: trace_of(step, start), how };
                 job.add(now, what, Witness::Lockstep);
-            }
-            // It is there already, and the next look finds it.
-            Outcome::Refused(Refusal { kind: RefusalKind::Duplicate { .. }, .. })
-                if job.entry.tries < MOST_LOOKS =>
-            {
-                job.again = true;
             }
             Outcome::Refused(refusal) => {
                 tracing::warn!(handoff = %id, code = refusal.code, "{step_words} was refused");
@@ -258,8 +263,53 @@ fn repeats(job: &Job, step: NextStep) -> bool {
 }
 
 /// What is kept of it in the handoff.
-fn trace_of(step: NextStep, start: &Start, _id: String) -> RecordRef {
-    RecordRef { side: step.side(), object: "Flow".to_owned(), id: start.name.clone() }
+fn trace_of(step: NextStep, start: &Start) -> RecordRef {
+    let object = object_of(step).to_owned();
+    RecordRef { side: step.side(), object, id: start.name.clone() }
+}
+
+/// That by which the platform can tell whether it was started.
+fn sought(step: NextStep, job: &Job) -> Option<Start> {
+    let spec = job.spec()?;
+    match step {
+        NextStep::Flow => {
+            Some(Start { name: spec.flow.as_ref()?.name.clone(), inputs: BTreeMap::new() })
+        }
+        NextStep::Sequence => {
+            let contact = Raw::text(job.link_record(Side::HubSpot)?.id.clone());
+            let inputs = [("contactId".to_owned(), contact)].into();
+            Some(Start { name: spec.sequence.as_ref()?.id.clone(), inputs })
+        }
+        _ => None,
+    }
+}
+
+/// Who sends a sequence's e-mails: the address, and HubSpot's id of the user.
+fn sender(
+    spec: &SequenceSpec,
+    owner: Option<&Owner>,
+    owners: &Owners,
+) -> Result<(String, String), String> {
+    const NEXT: &str =
+        "enrol the contact by hand, or name who sends for them as `sender` in [handoff.sequence]";
+    let (email, whose) = match (&spec.sender, owner) {
+        (Sender::User(email), _) => (email, "the sender"),
+        (Sender::Owner, None) => {
+            return Err(format!("nobody owns the record in Salesforce; {NEXT}"));
+        }
+        (Sender::Owner, Some(owner)) if owner.kind == OwnerKind::Queue => {
+            let name = &owner.name;
+            return Err(format!("the queue {name:?} owns it, and a queue sends nothing; {NEXT}"));
+        }
+        (Sender::Owner, Some(owner)) => (&owner.name, "the owner"),
+    };
+    let id = owners.active_id(Side::HubSpot, email).ok_or_else(|| {
+        format!("HubSpot has no active user with the address of {whose}, {email}; {NEXT}")
+    })?;
+    let user = owners.get(Side::HubSpot, &id).and_then(|owner| owner.user.clone());
+    let user = user
+        .ok_or_else(|| format!("HubSpot does not say which user {whose}, {email}, is; {NEXT}"))?;
+    Ok((email.clone(), user))
 }
 
 /// What the flow's inputs get. A blank is left out: the variable keeps what the flow gives it.

@@ -33,6 +33,9 @@ pub(super) async fn steps_fit(
     if let Some(flow) = &spec.flow {
         telling.flow_fits(flow, platforms.salesforce.as_ref()).await?;
     }
+    if let Some(sequence) = &spec.sequence {
+        telling.sequence_fits(sequence, platforms.hubspot.as_ref()).await?;
+    }
     Ok(())
 }
 

@@ -3,10 +3,77 @@
 use std::collections::BTreeMap;
 
 use super::next::{Telling, is_refusal};
-use crate::mapping::handoff::{FlowInput, FlowSpec, NextStep};
-use crate::platform::{Error, Platform, Start};
+use crate::mapping::handoff::{FlowInput, FlowSpec, NextStep, Sender, SequenceSpec};
+use crate::platform::{Error, Owner, Platform, Start};
+use crate::record::Raw;
+
+/// What an app needs for sequences.
+const SEQUENCE_SCOPES: [&str; 2] =
+    ["automation.sequences.read", "automation.sequences.enrollments.write"];
+
+/// As how many users a sequence is asked for, where any owner may send.
+const SENDERS: usize = 5;
 
 impl Telling<'_> {
+    pub(super) async fn sequence_fits(
+        &mut self,
+        sequence: &SequenceSpec,
+        hubspot: &dyn Platform,
+    ) -> Result<(), Error> {
+        let step = NextStep::Sequence;
+        let place = ("sequences", None);
+        let id = &sequence.id;
+        let scopes = hubspot.identity().await?.scopes;
+        // Where it tells no scopes, what it answers will.
+        let told = scopes.iter().any(|scope| scope.starts_with("crm.objects."));
+        let missing: Vec<&str> =
+            SEQUENCE_SCOPES.into_iter().filter(|it| told && !scopes.contains(*it)).collect();
+        for scope in &missing {
+            let what = format!("the app does not have the scope {scope}");
+            let help = "give it the scope in HubSpot and sign in again";
+            self.tell((step, "id"), place, true, what, help);
+        }
+        let owners = hubspot.owners().await?;
+        let sends = |owner: &&Owner| match &sequence.sender {
+            Sender::Owner => owner.active && !owner.queue && owner.user.is_some(),
+            Sender::User(email) => owner.active && owner.email.as_ref() == Some(email),
+        };
+        let senders: Vec<&Owner> = owners.iter().filter(sends).take(SENDERS).collect();
+        if senders.is_empty() {
+            let what = match &sequence.sender {
+                Sender::Owner => "HubSpot has no active user who could send".to_owned(),
+                Sender::User(email) => format!("HubSpot has no active user {email}"),
+            };
+            let help = "name the address of a HubSpot user with a connected inbox";
+            self.tell((step, "sender"), place, true, what, help);
+        }
+        if !missing.is_empty() || senders.is_empty() {
+            return Ok(());
+        }
+        for sender in &senders {
+            let user = sender.user.as_deref().map_or(Raw::Null, Raw::text);
+            let ask = Start { name: id.clone(), inputs: [("userId".to_owned(), user)].into() };
+            match hubspot.startable(&ask).await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {}
+                Err(error) if is_refusal(&error) => {
+                    let what = format!("HubSpot does not tell of sequences: {}", error.message);
+                    let help = error.hint.unwrap_or_else(|| {
+                        "sequences need Sales or Service Hub Professional".to_owned()
+                    });
+                    self.tell((step, "id"), place, true, what, help);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let whom: Vec<&str> = senders.iter().map(|sender| sender.name.as_str()).collect();
+        let what = format!("HubSpot shows no sequence {id} to {}", whom.join(", "));
+        let help = "correct the id, or share the sequence with those who send";
+        self.tell((step, "id"), place, true, what, help);
+        Ok(())
+    }
+
     pub(super) async fn flow_fits(
         &mut self,
         flow: &FlowSpec,

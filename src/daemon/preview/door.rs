@@ -220,8 +220,8 @@ impl Platform for Door {
         Outcome::Done { id: start.name.clone(), created: true, echoed: BTreeMap::new() }
     }
 
-    async fn started(&self, start: &Start) -> Result<Started, Error> {
-        self.seen(self.inner.started(start)).await
+    async fn started(&self, start: &Start, since: Timestamp) -> Result<Started, Error> {
+        self.seen(self.inner.started(start, since)).await
     }
 
     async fn startable(&self, start: &Start) -> Result<Option<Startable>, Error> {

@@ -82,11 +82,15 @@ pub(super) fn steps_hold(checked: &Checked<'_>, findings: &mut Findings) {
         (NextStep::HubSpotTask, handoff.hubspot_task.as_ref().map(|it| &it.span)),
         (NextStep::HubSpotNote, handoff.hubspot_note.as_ref().map(|it| &it.span)),
         (NextStep::Campaign, handoff.campaign.as_ref().map(|it| &it.span)),
+        (NextStep::Sequence, handoff.sequence.as_ref().map(|it| &it.span)),
     ];
     for (step, span) in steps {
         let Some(span) = span else { continue };
         let sides = &checked.mapping.sides;
         let (object, known) = match step.side() {
+            Side::HubSpot if step == NextStep::Sequence => {
+                (&sides.hubspot.object, &["contacts"][..])
+            }
             Side::HubSpot => (&sides.hubspot.object, &["contacts", "companies", "deals"][..]),
             Side::Salesforce => (&sides.salesforce.object, &["Lead", "Contact"][..]),
         };

@@ -79,6 +79,7 @@ pub(super) fn compile(
             .and_then(|it| next::queue_task_of(it, file, task.as_ref(), findings)),
         campaign: file.campaign.as_ref().and_then(|it| next::campaign_of(it, findings)),
         flow: file.flow.as_ref().and_then(|it| start::flow_of(it, findings)),
+        sequence: file.sequence.as_ref().and_then(|it| start::sequence_of(it, findings)),
         task,
         calendar,
         regions: calendar::regions(file, ground, findings),

@@ -29,6 +29,8 @@ block! {
         campaign: Option<At<CampaignFile>>,
         /// An autolaunched flow of Salesforce's that is started: a block `[handoff.flow]` with `name` and `inputs`.
         flow: Option<At<FlowFile>>,
+        /// A sequence of HubSpot's that the contact is enrolled in: `sequence = { id = "123456789", sender = "owner" }`.
+        sequence: Option<At<SequenceFile>>,
         /// Business time: a block `[handoff.calendar]` with `zone = "Europe/Berlin"` and `hours = "09:00-17:00"`. Without it, every hour counts.
         calendar: Option<At<CalendarFile>>,
         /// Business time for some records: blocks `[[handoff.region]]` with `name`, `when` and the keys of the calendar.
@@ -322,6 +324,16 @@ impl FromToml for FlowInputFile {
                 None
             }
         }
+    }
+}
+
+block! {
+    /// A sequence of HubSpot's that the contact is enrolled in.
+    SequenceFile, "the block [handoff.sequence]" {
+        /// The sequence's id, from the address of its page: `id = "123456789"`.
+        id: At<String>,
+        /// In whose name its e-mails are sent: `sender = "owner"` (without it: who owns the record) or the e-mail address of a HubSpot user, `"ann@example.com"`.
+        sender: Option<At<String>>,
     }
 }
 

@@ -13,6 +13,7 @@ mod paths;
 mod read;
 mod schema;
 mod search;
+mod start;
 pub mod webhook;
 mod wire;
 mod write;
@@ -39,7 +40,7 @@ use super::transport::{
 };
 use super::{
     Ask, Budget, CallKind, Cursor, Error, ErrorKind, Identity, ObjectSchema, Outcome, Owner,
-    Platform, Polled, Refusal, RefusalKind, Start, Startable, Started, Work, Write,
+    Platform, Polled, Start, Startable, Started, Work, Write,
 };
 use crate::record::{Record, Side};
 
@@ -429,22 +430,18 @@ impl Platform for HubSpot {
         self.write_all(writes).await
     }
 
+    /// Enrols a contact in a sequence.
     async fn start(&self, start: &Start) -> Outcome {
-        Outcome::Refused(Refusal {
-            kind: RefusalKind::Schema,
-            code: "NOTHING_TO_START".to_owned(),
-            message: format!("nothing is started by the name {:?} in HubSpot", start.name),
-            fields: Vec::new(),
-            hint: "start it in Salesforce".to_owned(),
-        })
+        self.enrol(start).await
     }
 
-    async fn started(&self, _start: &Start) -> Result<Started, Error> {
-        Ok(Started::No)
+    async fn started(&self, start: &Start, since: Timestamp) -> Result<Started, Error> {
+        self.is_enrolled(start, since).await
     }
 
-    async fn startable(&self, _start: &Start) -> Result<Option<Startable>, Error> {
-        Ok(None)
+    /// A sequence, as the user `userId` sees it.
+    async fn startable(&self, start: &Start) -> Result<Option<Startable>, Error> {
+        self.sequence(start).await
     }
 
     async fn changed(

@@ -148,6 +148,33 @@ impl Paths {
         )
     }
 
+    /// One sequence.
+    pub fn sequence(&self, id: &str) -> Path {
+        let root = self.sequences();
+        Path::new(format!("{root}/{{id}}"), format!("{root}/{}", encode(id)))
+    }
+
+    /// Where contacts are enrolled in sequences.
+    pub fn enrolments(&self) -> Path {
+        let path = format!("{}/enrollments", self.sequences());
+        Path::new(path.clone(), path)
+    }
+
+    /// What a contact is enrolled in.
+    pub fn enrolment_of(&self, contact: &str) -> Path {
+        let root = format!("{}/enrollments/contact", self.sequences());
+        Path::new(format!("{root}/{{id}}"), format!("{root}/{}", encode(contact)))
+    }
+
+    /// Sequences have paths by date since 2026-03; those of the later version were others while it was
+    /// tried (developers.hubspot.com, "Sequences API", 2026-03 and 2026-09-beta).
+    fn sequences(&self) -> String {
+        match &self.0 {
+            ApiVersion::V3 => "/automation/v4/sequences".to_owned(),
+            ApiVersion::Dated(_) => "/automation/sequences/2026-03".to_owned(),
+        }
+    }
+
     pub fn account(&self) -> Path {
         let path = format!("/account-info/{}/details", self.0);
         Path::new(path.clone(), path)
@@ -244,6 +271,9 @@ mod tests {
                 paths.association(true, ("contacts", "1"), ("companies", "2")),
                 paths.association(false, ("contacts", "1"), ("companies", "2")),
                 paths.account(),
+                paths.sequence("4711").query(&[("userId", "51001")]),
+                paths.enrolments().query(&[("userId", "51001")]),
+                paths.enrolment_of("101"),
             ]
             .map(|path| path.path)
             .join("\n")
@@ -257,6 +287,9 @@ mod tests {
         /crm/v4/objects/contacts/1/associations/default/companies/2
         /crm/v4/objects/contacts/1/associations/companies/2
         /account-info/v3/details
+        /automation/v4/sequences/4711?userId=51001
+        /automation/v4/sequences/enrollments?userId=51001
+        /automation/v4/sequences/enrollments/contact/101
         ");
         insta::assert_snapshot!(all("2026-09"), @"
         /crm/objects/2026-09/contacts/batch/read
@@ -267,6 +300,9 @@ mod tests {
         /crm/objects/2026-09/contacts/1/associations/default/companies/2
         /crm/objects/2026-09/contacts/1/associations/companies/2
         /account-info/2026-09/details
+        /automation/sequences/2026-03/4711?userId=51001
+        /automation/sequences/2026-03/enrollments?userId=51001
+        /automation/sequences/2026-03/enrollments/contact/101
         ");
     }
 

@@ -60,6 +60,7 @@ fn owner(json: OwnerJson, archived: bool) -> Owner {
         email,
         active: !(json.archived || archived),
         queue: json.kind.0 == "QUEUE",
+        user: json.user_id.into_option(),
     }
 }
 

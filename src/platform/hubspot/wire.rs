@@ -286,6 +286,32 @@ pub(super) struct OwnerJson {
     pub first_name: Text,
     pub last_name: Text,
     pub archived: bool,
+    pub user_id: Text,
+}
+
+/// A contact that is to be enrolled in a sequence.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EnrolJson<'a> {
+    pub sequence_id: &'a str,
+    pub contact_id: &'a str,
+    pub sender_email: &'a str,
+}
+
+/// An enrolment in a sequence. Right after it was made it does not name the sequence.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct EnrolmentJson {
+    pub id: Text,
+    pub sequence_id: Text,
+    pub enrolled_at: Text,
+}
+
+/// A sequence.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SequenceJson {
+    pub id: Text,
 }
 
 /// The account.

@@ -267,7 +267,7 @@ impl Platform for Salesforce {
 
     /// Salesforce keeps a flow's interview only while it is paused or where it failed, and says nothing
     /// of one that ran to its end.
-    async fn started(&self, _start: &Start) -> Result<Started, Error> {
+    async fn started(&self, _start: &Start, _since: Timestamp) -> Result<Started, Error> {
         Ok(Started::Untold)
     }
 

@@ -119,5 +119,6 @@ fn owner(row: &Row, queue: bool) -> Option<Owner> {
         name: wire::text(row, "Name").unwrap_or_default().to_owned(),
         active: queue || wire::truth(row, "IsActive"),
         queue,
+        user: None,
     })
 }

@@ -17,7 +17,8 @@ use super::limits::Bucket;
 use super::object::Object;
 use super::write::By;
 use super::{
-    accounts, batch, definitions, edges, oauth, objects, owners, pipelines, search, webhooks,
+    accounts, batch, definitions, edges, oauth, objects, owners, pipelines, search, sequences,
+    webhooks,
 };
 use crate::sandbox::calls::Route;
 use crate::sandbox::fault::{ExpireToken, Fault, Side};
@@ -198,6 +199,7 @@ enum Target {
     Pipelines(Object, Vec<String>),
     EdgeBatch(Object, Object, Vec<String>),
     Edges(Object, String, Vec<String>),
+    Sequences(Vec<String>),
     Account,
 }
 
@@ -306,6 +308,10 @@ fn perform(
             let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
             edges::single(account, asked, (object, &id), &rest, by)
         }
+        (_, Target::Sequences(rest)) => {
+            let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+            sequences::call(account, asked, &rest)
+        }
         ("GET", Target::Account) => Ok(accounts::details(account, asked.now)),
         (_, Target::Pipelines(..) | Target::Owners(_)) => Err(wrong_method().unmodelled()),
         _ => Err(wrong_method()),
@@ -320,6 +326,10 @@ fn target(segments: &[String]) -> Result<(Target, String, bool), Refusal> {
     let is_dated = |text: &str| matches!(text, "2026-03" | "2026-09");
     let (what, version, rest) = match path.as_slice() {
         ["account-info", version, "details"] => ("account", *version, &path[3..]),
+        ["automation", version @ "v4", what @ "sequences", ..] => (*what, *version, &path[3..]),
+        ["automation", what @ "sequences", version @ "2026-03", ..] => {
+            (*what, *version, &path[3..])
+        }
         ["crm", what, version, ..] if is_dated(version) => (*what, *version, &path[3..]),
         ["crm", version @ ("v3" | "v4"), what, ..] => (*what, *version, &path[3..]),
         _ => return Err(not_found().unmodelled()),
@@ -362,6 +372,16 @@ fn target(segments: &[String]) -> Result<(Target, String, bool), Refusal> {
                 _ => "/{name}".to_owned(),
             };
             (Target::Properties(object(kind)?, owned(rest)), format!("/{kind}{template}"))
+        }
+        ("sequences", rest) if path[0] == "automation" => {
+            let template = match rest {
+                [] => String::new(),
+                ["enrollments"] => "/enrollments".to_owned(),
+                ["enrollments", "contact", _] => "/enrollments/contact/{id}".to_owned(),
+                [_] => "/{id}".to_owned(),
+                _ => "/…".to_owned(),
+            };
+            (Target::Sequences(owned(rest)), template)
         }
         ("owners", []) if v3 => (Target::Owners(None), String::new()),
         ("owners", [id]) if v3 => (Target::Owners(Some((*id).to_owned())), "/{id}".to_owned()),
@@ -415,6 +435,8 @@ fn scopes(target: &Target, method: &str) -> Vec<&'static str> {
         Target::Pipelines(object, _) => vec![of(*object, false), schema(*object, false)],
         Target::EdgeBatch(from, _, rest) => vec![of(*from, rest != &["read"])],
         Target::Edges(object, ..) => vec![of(*object, writes)],
+        Target::Sequences(_) if writes => vec!["automation.sequences.enrollments.write"],
+        Target::Sequences(_) => vec!["automation.sequences.read"],
         Target::Account => Vec::new(),
     }
 }

@@ -25,6 +25,7 @@ pub mod pipelines;
 pub mod properties;
 pub mod record;
 mod search;
+pub mod sequences;
 mod standard;
 pub mod ui;
 pub mod validate;

@@ -31,7 +31,7 @@ pub const CLIENT_SECRET: &str = "5e5e5e5e-0000-4000-8000-000000000001";
 pub const OAUTH_APP: u64 = 2_633_736;
 
 /// Everything that both apps of a fresh account may do.
-pub const SCOPES: [&str; 14] = [
+pub const SCOPES: [&str; 16] = [
     "oauth",
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
@@ -46,6 +46,8 @@ pub const SCOPES: [&str; 14] = [
     "crm.schemas.companies.write",
     "crm.schemas.deals.read",
     "crm.schemas.deals.write",
+    "automation.sequences.read",
+    "automation.sequences.enrollments.write",
 ];
 
 /// An access token lives this long.

@@ -107,6 +107,9 @@ fax string/phonenumber Fax number
 hs_searchable_calculated_phone_number string/calculation_equation! Phone number (searchable)
 hs_is_unworked bool/calculation_equation! Contact unworked
 hs_email_optout bool/booleancheckbox! Unsubscribed from all email
+hs_sequences_is_enrolled bool/booleancheckbox! Currently in Sequence
+hs_latest_sequence_enrolled number/number! Last sequence enrolled
+hs_latest_sequence_enrolled_date datetime/date! Last sequence enrolled date
 hs_email_bounce number/number! Marketing emails bounced
 hs_email_last_open_date datetime/date! Last marketing email open date
 hs_predictivecontactscore_v2 number/number! Likelihood to close

@@ -14,6 +14,7 @@ use super::owners::Owner;
 use super::pipelines::{self, Pipeline};
 use super::properties::{External, Property};
 use super::record::Record;
+use super::sequences::Sequences;
 use super::standard;
 use super::webhooks::Webhooks;
 
@@ -162,6 +163,8 @@ pub struct Account {
     pub limiter: Limiter,
     /// What apps want to hear about, and what is on its way to them.
     pub webhooks: Webhooks,
+    /// Sequences and who is enrolled in them. A fresh account has none.
+    pub sequences: Sequences,
     pub(super) tables: [Table; Object::ALL.len()],
     pub(super) owners: Vec<Owner>,
     pub(super) pipelines: BTreeMap<Object, Vec<Pipeline>>,
@@ -182,6 +185,7 @@ impl Account {
             auth: Auth::fresh(),
             limiter: Limiter::default(),
             webhooks: Webhooks::fresh(),
+            sequences: Sequences::default(),
             tables: Object::ALL.map(Table::fresh),
             owners: super::owners::fresh(now),
             pipelines: pipelines::fresh(),

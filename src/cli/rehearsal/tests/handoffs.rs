@@ -2,6 +2,7 @@
 
 mod next;
 mod queue;
+mod sequence;
 mod start;
 
 use super::*;

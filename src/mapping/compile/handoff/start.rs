@@ -1,11 +1,11 @@
-//! What is started: a flow of Salesforce's.
+//! What is started: a flow of Salesforce's, a sequence of HubSpot's.
 
 use std::collections::BTreeMap;
 
-use super::{CODE, template};
+use super::{CODE, email, template};
 use crate::mapping::diagnostic::Findings;
-use crate::mapping::file::{FlowFile, FlowInputFile};
-use crate::mapping::handoff::{FlowInput, FlowSpec};
+use crate::mapping::file::{FlowFile, FlowInputFile, SequenceFile};
+use crate::mapping::handoff::{FlowInput, FlowSpec, Sender, SequenceSpec};
 use crate::mapping::parse::At;
 use crate::record::Raw;
 
@@ -41,4 +41,20 @@ fn api_name(text: &At<String>, of: &str, findings: &mut Findings) -> Option<Stri
         .error(CODE, &text.span, format!("{:?} is no API name", text.value))
         .help(format!("write the API name that Setup shows for {of}"));
     None
+}
+
+/// The sequence.
+pub(super) fn sequence_of(file: &SequenceFile, findings: &mut Findings) -> Option<SequenceSpec> {
+    let id = file.id.value.trim();
+    let sound = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    if !sound {
+        findings
+            .error(CODE, &file.id.span, format!("{:?} is no id of a sequence", file.id.value))
+            .help("write the number from the address of the sequence's page, in quotes");
+    }
+    let sender = match &file.sender {
+        Some(sender) if sender.value.trim() != "owner" => Sender::User(email(sender, findings)?),
+        _ => Sender::Owner,
+    };
+    sound.then(|| SequenceSpec { id: id.to_owned(), sender })
 }

@@ -29,7 +29,7 @@ async fn a_flow_gets_its_inputs_and_is_started_by_one_call() {
         org.seen.lock().unwrap()[0].body,
         json!({"inputs": [{"recordId": "00Q000000000001EAA", "score": 61, "urgent": true}]})
     );
-    assert_eq!(client.started(&handed_off()).await, Ok(Started::Untold));
+    assert_eq!(client.started(&handed_off(), Timestamp::UNIX_EPOCH).await, Ok(Started::Untold));
     assert_eq!(org.lines().len(), 1);
 }
 
