@@ -22,17 +22,18 @@ pub static DOMAIN: Transform = Transform {
 };
 
 /// How people and forms write a domain as a web address. One in other letters than Latin ones is looked
-/// for in both its spellings.
-fn addresses(domain: &str) -> Vec<String> {
+/// for in both its spellings. What is no domain at all may mean something else in an address.
+fn addresses(name: &str) -> Vec<String> {
     let beginnings = ["", "www.", "http://", "http://www.", "https://", "https://www."];
-    let unicode = url::quirks::domain_to_unicode(domain);
+    let unicode = url::quirks::domain_to_unicode(name);
     let with = |host: &str, end: &'static str| -> Vec<String> {
         beginnings.iter().map(|beginning| format!("{beginning}{host}{end}")).collect()
     };
-    let mut all = [with(domain, ""), with(domain, "/")].concat();
-    if !unicode.is_empty() && unicode != domain {
+    let mut all = [with(name, ""), with(name, "/")].concat();
+    if !unicode.is_empty() && unicode != name {
         all.extend([with(&unicode, ""), with(&unicode, "/")].concat());
     }
+    all.retain(|address| domain(address) == name);
     all
 }
 
