@@ -13,11 +13,11 @@
 //!   are durable. Beside it a receiver that checks the signature and answers. What the disk allows is
 //!   measured by itself: writes of 4 KiB, each made durable.
 //!
-//! What four runs on two shared cores gave, as ratios. Of the relay's p50: edits 1.0 to 1.2 times, the
-//! handoff 1.6 times. Of the quiet p99, while 100,000 are taken in: 0.9 to 2.2 times for edits, 1.1
-//! times for handoffs (the p99 of a hundred is its second slowest, which one stray moment makes). Events
-//! made durable: 7 for each 4 KiB that the disk flushes by itself, more than 30,000 a second on it, and
-//! 0.08 to 0.10 of what a receiver takes that only checks.
+//! What a run on two shared cores gave, as ratios. Of the relay's p50: edits 1.1 times, the handoff 1.7
+//! times. Of the quiet p99, while 100,000 are taken in: 0.9 and 1.0 times for edits, 1.1 times for
+//! handoffs (the p99 of a hundred is its second slowest, which one stray moment makes: other runs had
+//! up to twice that). Events made durable: 7 to 11 for each 4 KiB that the disk flushes by itself, more
+//! than 30,000 a second on it, and a tenth of what a receiver takes that only checks.
 //!
 //! `PUSH_SECONDS` (10), `PUSH_BACKFILL` (100000) and `PUSH_WINDOWS` (`500ms`, the values of
 //! settle.window that are measured) change what is measured. `PUSH_KEEP=1` keeps the daemon's folder
